@@ -1,0 +1,59 @@
+"""Which known mistake explains a wrong outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlcourse.exercises.protocol import Case, Exercise, Misconception
+from mlcourse.grading.candidate import LocalCandidate, Outcome
+from mlcourse.grading.compare import difference
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A case, what the reference gives, and what the submission gave."""
+
+    case: Case
+    expected: Outcome
+    got: Outcome
+    right: bool
+
+
+def diagnose(exercise: Exercise, trials: Sequence[Trial]) -> Misconception | None:
+    """Return the misconception that gives the same outcomes as the submission, if there is one.
+
+    A mistake explains a submission when both agree on all worked and random cases and one of these is wrong; or, where
+    the submission is right on all of them, when both agree there and on the first wrong edge case. Of several, the one
+    that agrees on most edge cases is meant.
+    """
+    core = [trial for trial in trials if trial.case.group != "edge"]
+    edges = [trial for trial in trials if trial.case.group == "edge"]
+    deciding = list(core)
+    if all(trial.right and not trial.got.changed for trial in core):
+        wrong = [trial for trial in edges if not trial.right or trial.got.changed]
+        if not wrong:
+            return None
+        deciding.append(wrong[0])
+    best, best_agreement = None, -1
+    for misconception in exercise.misconceptions:
+        candidate = LocalCandidate(exercise, misconception.implementation)
+        if not all(_explains(exercise, candidate, trial) for trial in deciding):
+            continue
+        agreement = sum(_explains(exercise, candidate, trial) for trial in edges)
+        if agreement > best_agreement:
+            best, best_agreement = misconception, agreement
+    return best
+
+
+def _explains(exercise: Exercise, candidate: LocalCandidate, trial: Trial) -> bool:
+    return same_outcome(trial.got, candidate.call(trial.case.inputs), exercise.rtol, exercise.atol)
+
+
+def same_outcome(a: Outcome, b: Outcome, rtol: float, atol: float) -> bool:
+    """Return whether two outcomes are the same: value, kind of exception with the same sizes, and changed inputs."""
+    if a.changed != b.changed or a.timed_out != b.timed_out or (a.refused is None) != (b.refused is None):
+        return False
+    if a.failure or b.failure:
+        return bool(a.failure and b.failure and a.failure.kind == b.failure.kind and a.failure.sizes == b.failure.sizes)
+    return a.refused == b.refused and difference(a.value, b.value, rtol, atol) is None

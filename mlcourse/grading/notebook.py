@@ -1,0 +1,196 @@
+"""`mlcourse check`: every check of a notebook, from a shell, for one's own work."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+from mlcourse.exercises import chapter_exercises
+from mlcourse.exercises.catalogue import chapters
+from mlcourse.grading.check import REPORT_FILE
+from mlcourse.grading.report import Report, write_report
+
+CELL_TIMEOUT = 60
+
+
+class NotebookError(Exception):
+    """A notebook that cannot be checked; the text says why, in one sentence."""
+
+
+@dataclass(frozen=True)
+class NotebookReport:
+    """The reports of all exercises of one notebook."""
+
+    assignment: str
+    reports: list[Report]
+
+    @property
+    def score(self) -> float:
+        """Points in all."""
+        return sum(report.score for report in self.reports)
+
+    @property
+    def max_score(self) -> float:
+        """Points that could be had."""
+        return sum(report.max_score for report in self.reports)
+
+    @property
+    def passed(self) -> bool:
+        """Whether every exercise earns all its points."""
+        return all(report.status == "passed" for report in self.reports)
+
+
+def check_notebook(path: Path, assignment: str | None = None) -> NotebookReport:
+    """Run a notebook in a fresh kernel and collect the report of every exercise of its assignment.
+
+    Parameters
+    ----------
+    path : Path
+        The notebook (.ipynb).
+    assignment : str, optional
+        The assignment that it must be. Default: what its check cells and its name say.
+
+    Raises
+    ------
+    NotebookError
+        If the file is no notebook, holds no check, or belongs to another assignment.
+    """
+    notebook = read_notebook(path)
+    assignment = find_assignment(notebook, path, assignment)
+    found = {report.name: report for report in _run(notebook, path)}
+    reports = [found.get(name) or _missing(name, exercise.points) for name, exercise in _exercises(assignment).items()]
+    return NotebookReport(assignment, reports)
+
+
+def read_notebook(path: Path) -> Any:
+    """Read a notebook, or say in one sentence why it is none."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise NotebookError(f"There is no file {path}.") from None
+    except IsADirectoryError:
+        raise NotebookError(f"{path} is a folder. Name the notebook inside it.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise NotebookError(f"{path} cannot be read as text, so it is no notebook: {error}.") from None
+    if not text.strip():
+        raise NotebookError(f"{path} is empty. Download the exercise notebook again.")
+    try:
+        notebook = nbformat.reads(text, as_version=4)
+        nbformat.validate(notebook)
+    except Exception as error:  # nbformat raises many kinds for what is no notebook
+        reason = str(error).strip().split("\n")[0][:120]
+        raise NotebookError(f"{path} is no valid Jupyter notebook ({reason}).") from None
+    if not notebook.cells:
+        raise NotebookError(f"{path} is a notebook without cells. Download the exercise notebook again.")
+    return notebook
+
+
+def find_assignment(notebook: Any, path: Path, wanted: str | None = None) -> str:
+    """Return the chapter whose exercises the notebook checks.
+
+    Raises
+    ------
+    NotebookError
+        If it checks none, those of several chapters, or those of another chapter than wanted.
+    """
+    names = set(checked_names(notebook))
+    found = {name.partition(".")[0] for name in names}
+    known = found & set(chapters())
+    if not known:
+        raise NotebookError(f"{path} holds no check cell of this course, so there is nothing to check.")
+    if len(known) > 1:
+        raise NotebookError(f"{path} mixes the checks of several assignments: {', '.join(sorted(known))}.")
+    assignment = known.pop()
+    wanted = wanted or (path.stem if path.stem in chapters() else None)
+    if wanted and wanted != assignment:
+        raise NotebookError(f"{path} is the assignment {assignment!r}, but {wanted!r} was expected.")
+    unknown = sorted(name for name in names if name not in _exercises(assignment))
+    if unknown:
+        raise NotebookError(
+            f"{path} checks {unknown[0]!r}, which this version of mlcourse does not have. Update one of the two."
+        )
+    return assignment
+
+
+def _exercises(assignment: str) -> dict[str, Any]:
+    try:
+        return chapter_exercises(assignment)
+    except ModuleNotFoundError as error:
+        raise NotebookError(str(error)) from error
+
+
+def checked_names(notebook: Any) -> Iterator[str]:
+    """Yield the names in the notebook's ``check("name", ...)`` calls."""
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        try:
+            tree = ast.parse(cell.source)
+        except SyntaxError:  # a student's half-written cell, or a magic
+            continue
+        for node in ast.walk(tree):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id == "check"
+                and node.args
+                and isinstance(node.args[0], ast.Constant)
+                and isinstance(node.args[0].value, str)
+            ):
+                yield node.args[0].value
+
+
+def _missing(name: str, points: float) -> Report:
+    words = "Its check did not run: the cell is gone, it came after an endless loop, or its function does not exist."
+    return write_report(name, 0.0, points, "missing", [("missing", words)])
+
+
+def _run(notebook: Any, path: Path) -> Iterator[Report]:
+    with tempfile.TemporaryDirectory(prefix="mlcourse-") as folder:
+        target = Path(folder) / "reports.jsonl"
+        with _environment(REPORT_FILE, str(target)):
+            _execute(notebook, path.resolve().parent)
+        if target.exists():
+            for line in target.read_text(encoding="utf-8").splitlines():
+                yield Report(**json.loads(line))
+
+
+def _execute(notebook: Any, folder: Path) -> None:
+    # The kernel of this very environment, whatever the notebook or the user's settings name.
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_TIMEOUT,
+        interrupt_on_timeout=True,
+        allow_errors=True,
+        resources={"metadata": {"path": str(folder)}},
+    )
+    try:
+        client.execute()
+    except (CellTimeoutError, DeadKernelError) as error:
+        print(f"The notebook stopped early: {str(error).strip().splitlines()[0]}", file=sys.stderr)
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before

@@ -1,0 +1,14 @@
+"""Settings of nbgrader for this course. nbgrader reads this file from the folder in which it is called."""
+
+c = get_config()
+
+c.CourseDirectory.course_id = "mlcourse"
+
+# The stub raises only when it is called, so that a fresh notebook runs from top to bottom.
+c.ClearSolutions.code_stub = {"python": 'raise NotImplementedError("not written yet")'}
+c.ClearSolutions.text_stub = "*Write your answer here.*"
+c.ClearSolutions.begin_solution_delimeter = "### BEGIN SOLUTION"
+c.ClearSolutions.end_solution_delimeter = "### END SOLUTION"
+
+# A check cell takes well under a second; a student's own cell may take longer.
+c.Execute.timeout = 120

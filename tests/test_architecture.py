@@ -1,0 +1,92 @@
+"""Arrows point one way, and NumPy chapters do not need torch."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mlcourse.exercises.catalogue import chapters
+
+PACKAGE = Path(__file__).resolve().parent.parent / "mlcourse"
+REFERENCES = sorted(path for path in PACKAGE.glob("*.py") if path.stem != "cli")
+
+
+def imported(path: Path) -> set[str]:
+    """Return the modules that a file imports, wherever in the file."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+@pytest.mark.parametrize("path", REFERENCES, ids=lambda path: path.stem)
+def test_references_import_neither_exercises_nor_grading(path):
+    assert not [name for name in imported(path) if name.startswith(("mlcourse.exercises", "mlcourse.grading"))]
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "grading").glob("*.py")), ids=lambda path: path.stem)
+def test_grading_knows_no_chapter(path):
+    own = {f"mlcourse.{chapter}" for chapter in chapters()} | {f"mlcourse.exercises.{name}" for name in chapters()}
+    assert not imported(path) & own
+
+
+@pytest.mark.parametrize("chapter", chapters())
+def test_exercises_do_not_import_grading(chapter):
+    names = imported(PACKAGE / "exercises" / f"{chapter}.py")
+    assert not [name for name in names if name.startswith("mlcourse.grading")]
+
+
+@pytest.mark.parametrize("chapter", chapters())
+def test_a_chapter_has_its_five_files(chapter):
+    root = PACKAGE.parent
+    for place in ("book/{}.md", "mlcourse/{}.py", "mlcourse/exercises/{}.py", "solutions/{}.md", "tests/test_{}.py"):
+        assert (root / place.format(chapter)).exists(), place.format(chapter)
+
+
+def run_without_torch(code: str) -> subprocess.CompletedProcess[str]:
+    """Run code in an interpreter in which ``import torch`` fails as if it were not installed."""
+    block = (
+        "import sys\n"
+        "class Blocked:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'torch' or name.startswith('torch.'):\n"
+        "            raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')\n"
+        "sys.meta_path.insert(0, Blocked())\n"
+    )
+    return subprocess.run([sys.executable, "-c", block + code], capture_output=True, text=True, check=False)
+
+
+def test_numpy_chapters_work_without_torch():
+    done = run_without_torch(
+        "import mlcourse, mlcourse.linear_regression, numpy as np\n"
+        "from mlcourse.exercises import find\n"
+        "from mlcourse.grading import evaluate\n"
+        "exercise = find('linear_regression.r2_score')\n"
+        "print(evaluate(exercise, exercise.reference).status)\n"
+    )
+    assert done.stdout.strip() == "passed", done.stderr
+
+
+def test_a_torch_chapter_without_torch_says_what_to_install():
+    done = run_without_torch("from mlcourse.exercises import find\nfind('attention.causal_mask')\n")
+    assert "pip install 'mlcourse[torch]'" in done.stderr
+
+
+def test_the_catalogue_without_torch_leaves_torch_chapters_out_with_a_warning():
+    done = run_without_torch(
+        "from mlcourse.exercises import catalogue\nprint(sorted({n.split('.')[0] for n in catalogue()}))\n"
+    )
+    assert done.stdout.strip() == "['linear_regression']"
+    assert "attention" in done.stderr
+
+
+def test_default_device_without_torch_is_a_sentence():
+    done = run_without_torch("import mlcourse\nmlcourse.default_device()\n")
+    assert "default_device needs PyTorch" in done.stderr
