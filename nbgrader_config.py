@@ -12,3 +12,5 @@ c.ClearSolutions.end_solution_delimeter = "### END SOLUTION"
 
 # A check cell takes well under a second; a student's own cell may take longer.
 c.Execute.timeout = 120
+# Errors only: the kernel's start-up messages help nobody who reads a list of marks.
+c.Execute.extra_arguments = ["--log-level=40", "--HistoryManager.hist_file=:memory:"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -13,3 +14,14 @@ ROOT = Path(__file__).resolve().parent.parent
 def root() -> Path:
     """Return the root of the repository."""
     return ROOT
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Turn a skipped test into a failure where its marker is named in MLCOURSE_REQUIRE, as CI does for the browser."""
+    report = yield
+    required = os.environ.get("MLCOURSE_REQUIRE", "").split()
+    if report.skipped and any(item.get_closest_marker(name) for name in required):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped, but it is required here: {report.longrepr}"
+    return report

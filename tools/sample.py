@@ -6,6 +6,7 @@ It lives in its own course folder, ``_build/sample``, so that real submissions a
 from __future__ import annotations
 
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import nbformat
 from nbgrader.api import Gradebook
 from nbgrader.apps import NbGraderAPI
 from nbgrader.plugins import CsvExportPlugin
+from sqlalchemy.exc import SAWarning
 from tabulate import tabulate
 
 from mlcourse.grading.report import points
@@ -102,6 +104,8 @@ def table(found: list[Mark]) -> str:
 
 def main() -> None:
     """Release the assignment, submit the sample, grade it, write feedback and export the marks."""
+    # nbgrader's own use of its database; nothing that a user could mend.
+    warnings.filterwarnings("ignore", category=SAWarning)
     try:
         (released,) = release(COURSE, names=[ASSIGNMENT])
         submit(released, SAMPLES / f"{ASSIGNMENT}.py", COURSE, STUDENT)

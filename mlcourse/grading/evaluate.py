@@ -285,4 +285,4 @@ def _plural(group: str) -> str:
 def _printed(trials: list[Trial]) -> list[tuple[str, str]]:
     text = next((trial.got.printed for trial in trials if trial.got.printed.strip()), "")
     lines = text.strip().split("\n")[:6]
-    return [("your code printed", "\n".join(lines))] if text else []
+    return [("it printed", "\n".join(lines))] if text else []

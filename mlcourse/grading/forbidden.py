@@ -44,7 +44,7 @@ def forbidden_use(candidate: Any, names: tuple[str, ...], references: Any) -> st
 
 def resolve(name: str) -> Any:
     """Return the object behind a dotted name, or `UNKNOWN` when its package is not installed."""
-    module_name, attributes = name, []
+    module_name, attributes = name, list[str]()
     while module_name:
         try:
             current: Any = importlib.import_module(module_name)

@@ -175,6 +175,7 @@ def _execute(notebook: Any, folder: Path) -> None:
         timeout=CELL_TIMEOUT,
         interrupt_on_timeout=True,
         allow_errors=True,
+        extra_arguments=["--log-level=40", "--HistoryManager.hist_file=:memory:"],
         resources={"metadata": {"path": str(folder)}},
     )
     try:

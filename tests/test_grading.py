@@ -1,0 +1,344 @@
+"""The engine: what may come back, what is compared, what is said, and what it is worth."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from mlcourse.exercises.protocol import Exercise, edge, exercise, random, worked
+from mlcourse.grading import evaluate
+from mlcourse.grading.compare import difference
+from mlcourse.grading.plain import NotPlainError, PlainArray, from_plain, identical, to_plain
+
+
+def weighted_sum(X, w):
+    """Return X w."""
+    return X @ w
+
+
+@exercise("toy.weighted_sum", reference=weighted_sum, points=6, forbidden=("numpy.einsum", "torch.Tensor.mv"))
+def toy(rng):
+    """The weighted sum of each row."""
+    yield worked(X=np.array([[1.0, 2.0, 3.0]]), w=np.array([1.0, 0.0, 2.0]))
+    for n, p in [(3, 4), (2, 5)]:
+        yield random(X=rng.standard_normal((n, p)), w=rng.standard_normal(p))
+    yield edge(X=np.zeros((0, 3)), w=np.ones(3))
+    yield edge(X=np.array([[np.nan, 1.0]]), w=np.array([0.0, 1.0]))
+
+
+@toy.always("Twice the rows give twice the sums.")
+def homogeneous(call, rng):
+    X, w = rng.standard_normal((3, 2)), rng.standard_normal(2)
+    return np.allclose(call(X=2 * X, w=w), 2 * call(X=X, w=w))
+
+
+@toy.misconception("You add the weights. A weighted sum multiplies each entry by its weight before adding.")
+def adds_the_weights(X, w):
+    return (X + w).sum(1)
+
+
+@toy.misconception("The product has its factors the wrong way round: the shapes do not meet.")
+def reversed_factors(X, w):
+    return w @ X
+
+
+@toy.misconception("You write into X. The caller still needs it: work on a copy.")
+def writes_into_its_input(X, w):
+    X *= w
+    return X.sum(1)
+
+
+@toy.misconception("You leave rows with nan out. A missing value must stay visible.")
+def hides_nan(X, w):
+    return np.nan_to_num(X) @ w
+
+
+class Liar(np.ndarray):
+    """Says that it equals everything."""
+
+    def __eq__(self, other):
+        return np.ones(self.shape, bool)
+
+
+def loops_forever(X, w):
+    while True:
+        pass
+
+
+def test_the_reference_passes():
+    report = evaluate(toy, weighted_sum)
+    assert (report.score, report.status, report.misconception) == (6.0, "passed", None)
+    assert "6 of 6 points" in report.feedback
+
+
+def test_another_way_to_the_right_answer_passes():
+    def by_loop(matrix, vector):
+        return np.array([sum(a * b for a, b in zip(row, vector, strict=True)) for row in matrix], dtype=float)
+
+    assert evaluate(toy, by_loop).score == 6
+
+
+@pytest.mark.parametrize("mistake", toy.misconceptions, ids=lambda mistake: mistake.name)
+def test_each_known_mistake_gets_its_own_hint_and_no_points(mistake):
+    report = evaluate(toy, mistake.implementation)
+    assert (report.score, report.misconception) == (0.0, mistake.name)
+    assert mistake.hint.split(":")[0] in " ".join(report.feedback.split())
+
+
+def test_a_mistake_written_in_other_words_is_recognized():
+    def mine(features, weights):
+        return np.array([np.sum(row) + np.sum(weights) for row in features])
+
+    assert evaluate(toy, mine).misconception == "adds_the_weights"
+
+
+def test_a_crash_of_the_same_kind_is_recognized_by_its_sizes():
+    def mine(X, w):
+        return np.matmul(w, X)
+
+    assert evaluate(toy, mine).misconception == "reversed_factors"
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (lambda X, w: None, "nothing (None)"),
+        (lambda X, w: (X @ w)[:, None], "expected shape (1,), got (1, 1)"),
+        (lambda X, w: (X @ w).astype(np.float32), "expected dtype float64, got float32"),
+        (lambda X, w: torch.tensor(X @ w), "a torch tensor of shape (1,)"),
+        (lambda X, w: (X @ w).tolist(), "a list of 1"),
+        (lambda X, w: np.full(len(X), np.nan), "nan or infinite"),
+        (lambda X, w: 2 * (X @ w), "2 times too large"),
+        (lambda X, w: -(X @ w), "the sign is reversed"),
+        (lambda X, w: (X @ w).view(Liar), "a value of type Liar"),
+        (lambda X, w: {1}, "a value of type set"),
+        (lambda X, w: np.array(["a"]), "holds no numbers"),
+        (lambda X, w: X.nothing, "your code raises AttributeError"),
+        (lambda X: X, "It is called with (X, w)"),
+        (lambda X, w: exit(3), "your code raises SystemExit"),
+    ],
+)
+def test_what_is_wrong_is_said_and_earns_nothing(answer, words):
+    report = evaluate(toy, answer)
+    assert report.score == 0
+    assert words in " ".join(report.feedback.split())
+
+
+@pytest.mark.parametrize("absent", [None, 3, "weighted_sum"])
+def test_what_is_no_function_is_missing(absent):
+    assert evaluate(toy, absent).status == "missing"
+
+
+def test_the_stub_is_not_an_error():
+    def stub(X, w):
+        raise NotImplementedError("not written yet")
+
+    report = evaluate(toy, stub)
+    assert (report.score, report.status) == (0.0, "not_written")
+    assert "Not written yet" in report.feedback
+
+
+def test_an_error_of_a_library_is_no_stub():
+    def asks_too_much(X, w):
+        return torch.empty(2, device="meta").numpy()
+
+    assert evaluate(toy, asks_too_much).status == "error"
+
+
+def test_an_endless_loop_ends():
+    quick = Exercise("toy.quick", weighted_sum, toy.cases, 6, time_limit=0.2)
+    report = evaluate(quick, loops_forever)
+    assert (report.score, report.status) == (0.0, "timeout")
+    assert "0.2 s" in report.feedback
+
+
+def test_right_up_to_the_edge_earns_the_groups_that_pass():
+    def fails_on_nothing(X, w):
+        if not len(X):
+            raise ValueError("no rows")
+        return X @ w
+
+    report = evaluate(toy, fails_on_nothing)
+    assert report.score == pytest.approx(5.0)  # 3 for the core, 1 each for the property and the unchanged inputs
+    assert report.groups["edge"] is False
+    assert "no rows" in report.feedback
+
+
+def test_a_property_that_fails_is_named():
+    @exercise("toy.property", reference=weighted_sum, points=6)
+    def only_small(rng):
+        """Only one case."""
+        yield worked(X=np.ones((1, 1)), w=np.ones(1))
+        yield random(X=np.ones((2, 1)), w=np.ones(1))
+
+    only_small.always("Twice the rows give twice the sums.")(homogeneous)
+    report = evaluate(only_small, lambda X, w: np.ones(len(X)))
+    assert report.score == pytest.approx(4.5)
+    assert "Twice the rows give twice the sums." in report.feedback
+
+
+def test_the_inputs_of_one_call_are_not_those_of_the_next():
+    seen = []
+
+    def keeps(X, w):
+        seen.append(X)
+        result = X @ w
+        for old in seen[:-1]:
+            old[...] = 0
+        return result
+
+    assert evaluate(toy, keeps).score == 6
+
+
+@pytest.mark.parametrize("shortcut", ["global", "alias", "helper", "inside", "method", "reference"])
+def test_shortcuts_are_found_through_every_path(shortcut):
+    namespace = {"np": np, "weighted_sum_of_the_course": weighted_sum}
+    text = {
+        "global": "def f(X, w):\n    return np.einsum('np,p->n', X, w)",
+        "alias": "g = np.einsum\ndef f(X, w):\n    return g('np,p->n', X, w)",
+        "helper": "def h(X, w):\n    return np.einsum('np,p->n', X, w)\ndef f(X, w):\n    return h(X, w)",
+        "inside": "def f(X, w):\n    from numpy import einsum as e\n    return e('np,p->n', X, w)",
+        "method": "def f(X, w):\n    import torch\n    return torch.tensor(X).mv(torch.tensor(w)).numpy()",
+        "reference": "def f(X, w):\n    return weighted_sum_of_the_course(X, w)",
+    }[shortcut]
+    exec(text, namespace)
+    assert evaluate(toy, namespace["f"]).status == "forbidden"
+
+
+def test_an_honest_function_of_the_same_name_is_no_shortcut():
+    def honest(X, w):
+        """Do without np.einsum."""
+
+        def einsum(rows, weights):
+            return rows @ weights  # not np.einsum
+
+        return einsum(X, w)
+
+    assert evaluate(toy, honest).score == 6
+
+
+def test_the_seed_decides_the_random_cases_and_the_result_is_repeatable():
+    drawn = []
+
+    def spy(X, w):
+        drawn.append(X.copy())
+        return X @ w
+
+    evaluate(toy, spy, seed=1)
+    first = [x.tobytes() for x in drawn]
+    drawn.clear()
+    evaluate(toy, spy, seed=1)
+    assert [x.tobytes() for x in drawn] == first
+    drawn.clear()
+    evaluate(toy, spy, seed=2)
+    assert [x.tobytes() for x in drawn] != first
+
+
+def test_it_works_in_a_thread():
+    reports = []
+    worker = threading.Thread(target=lambda: reports.append(evaluate(toy, weighted_sum)))
+    worker.start()
+    worker.join()
+    assert reports[0].score == 6
+
+
+def test_what_the_submission_prints_is_shown_once_and_kept_off_the_screen(capsys):
+    def talks(X, w):
+        print("I am here")
+        return X @ w + 1
+
+    report = evaluate(toy, talks)
+    assert "I am here" in report.feedback
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        True,
+        2,
+        1.5,
+        "text",
+        [1, (2.0, None)],
+        {"a": np.arange(3)},
+        torch.ones(2, 3),
+        torch.nn.Parameter(torch.ones(2)),
+        np.zeros((0, 2)),
+        np.float32(1.5),
+        torch.tensor([True]),
+    ],
+)
+def test_plain_data_survives_the_round_trip(value):
+    plain = to_plain(value)
+    assert identical(plain, to_plain(from_plain(plain)))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        object(),
+        {1: 2},
+        {1, 2},
+        b"bytes",
+        range(3),
+        lambda: 0,
+        np.ma.array([1.0]),
+        np.array([object()]),
+        np.array(["a"]),
+        torch.ones(2, device="meta"),
+        torch.ones(2, dtype=torch.bfloat16),
+        torch.eye(2).to_sparse(),
+        [[[[[[[[[[1]]]]]]]]]],
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_not_plain_is_refused(value):
+    with pytest.raises(NotPlainError):
+        to_plain(value)
+
+
+def numbers(*values):
+    return PlainArray("numpy", np.array(values))
+
+
+@pytest.mark.parametrize(
+    ("got", "expected", "agree"),
+    [
+        (1.0, 1, True),
+        (1, 1.0, True),
+        (1.0, True, False),
+        (True, 1, False),
+        (1.0, numbers(1.0), False),
+        (PlainArray("torch", np.array(2.0)), 2.0, True),
+        (numbers(1.0, np.nan), numbers(1.0, np.nan), True),
+        (numbers(1.0, np.inf), numbers(1.0, np.inf), True),
+        (numbers(1.0, np.inf), numbers(1.0, -np.inf), False),
+        (numbers(1.0), numbers(1.0, 1.0), False),
+        (numbers(True), numbers(1.0), False),
+        ([1.0, 2.0], (1.0, 2.0), True),
+        ([1.0], (1.0, 2.0), False),
+        ({"a": 1}, {"a": 1}, True),
+        ({"b": 1}, {"a": 1}, False),
+        ("a", "a", True),
+        ("b", "a", False),
+        (None, None, True),
+        (float("nan"), 1.0, False),
+        (2.5, 2, False),
+    ],
+)
+def test_what_agrees(got, expected, agree):
+    assert (difference(got, expected, 1e-6, 1e-9) is None) is agree
+
+
+def test_the_first_wrong_entry_is_named_with_both_values():
+    found = difference(numbers(1.0, 5.0, 3.0), numbers(1.0, 2.0, 3.0), 1e-6, 1e-9)
+    assert found.detail == "at [1] you return 5, expected 2: 2.5 times too large; 1 of 3 values are wrong"
+
+
+def test_two_misconceptions_of_one_name_are_refused():
+    with pytest.raises(ValueError, match="two misconceptions called 'adds_the_weights'"):
+        toy.misconception("Again.", name="adds_the_weights")(weighted_sum)

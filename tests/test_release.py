@@ -1,0 +1,161 @@
+"""What a student gets, and what plain nbgrader makes of what comes back."""
+
+from __future__ import annotations
+
+import csv
+
+import jupytext
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from mlcourse.exercises import catalogue, chapter_exercises
+from tools.release import ROOT, assignments, install_cell, open_course, release
+from tools.sample import ASSIGNMENT, SAMPLES, export, fill, grade, marks
+
+NAMES = assignments()
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory):
+    """Return a course folder in which everything is released and three students have handed in."""
+    folder = tmp_path_factory.mktemp("course")
+    api = None
+    for path in release(folder):
+        name = path.stem
+        hand_in(folder, "worked", name, solved(path))
+        hand_in(folder, "empty", name, nbformat.read(path, as_version=4))
+        if name == ASSIGNMENT:
+            hand_in(folder, "sample", name, fill(path, SAMPLES / f"{name}.py"))
+    api = open_course(folder)
+    for name in NAMES:
+        for student in ("worked", "empty", *(["sample"] if name == ASSIGNMENT else [])):
+            grade(api, name, student)
+    return folder
+
+
+def hand_in(course, student, name, notebook):
+    target = course / "submitted" / student / name / f"{name}.ipynb"
+    target.parent.mkdir(parents=True)
+    nbformat.write(notebook, target)
+
+
+def solved(path):
+    """Return the released notebook with the worked solutions written in."""
+    notebook = nbformat.read(path, as_version=4)
+    answers = {
+        cell.metadata["nbgrader"]["grade_id"]: cell.source
+        for cell in jupytext.read(ROOT / "solutions" / f"{path.stem}.md", fmt="md:myst").cells
+        if cell.metadata.get("nbgrader", {}).get("solution")
+    }
+    for cell in notebook.cells:
+        grade_id = cell.metadata.get("nbgrader", {}).get("grade_id")
+        if grade_id in answers:
+            cell.source = answers[grade_id]
+    return notebook
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_release_holds_no_solution_no_output_and_no_seed(course, name):
+    text = (course / "release" / name / f"{name}.ipynb").read_text(encoding="utf-8")
+    notebook = nbformat.reads(text, as_version=4)
+    nbformat.validate(notebook)
+    assert "SOLUTION" not in text
+    assert "seed" not in text
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            assert cell.outputs == []
+            assert cell.execution_count is None
+    source = jupytext.read(ROOT / "solutions" / f"{name}.md", fmt="md:myst")
+    for cell in source.cells:
+        if not cell.metadata.get("nbgrader", {}).get("solution"):
+            continue
+        secret = cell.source if cell.cell_type == "markdown" else cell.source.split("### BEGIN SOLUTION")[1]
+        for line in secret.split("### END SOLUTION")[0].splitlines():
+            if len(line.strip()) > 30:
+                assert line.strip() not in text, line
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_release_runs_from_top_to_bottom_and_says_kindly_that_nothing_is_written(course, name, tmp_path):
+    notebook = nbformat.read(course / "release" / name / f"{name}.ipynb", as_version=4)
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    checks = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.startswith("check(")]
+    assert len(checks) == len(chapter_exercises(name))
+    for cell in checks:
+        streams = [output for output in cell.outputs if output.output_type == "stream"]
+        results = [output for output in cell.outputs if output.output_type == "execute_result"]
+        assert [output.name for output in streams] == ["stdout"]
+        assert "Not written yet" in streams[0].text
+        assert results[0].data["text/plain"] == "0.0"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_points_of_a_release_are_those_of_its_exercises_and_one_question_is_for_a_person(course, name):
+    found = marks(course, name, "empty")
+    automatic = [mark for mark in found if mark.cell.startswith("check_")]
+    assert sum(mark.max_score for mark in automatic) == sum(item.points for item in chapter_exercises(name).values())
+    assert len(found) == len(automatic) + 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_worked_solutions_earn_everything_and_their_question_waits_for_a_person(course, name):
+    found = marks(course, name, "worked")
+    assert [mark.score for mark in found if mark.cell.startswith("check_")] == [
+        mark.max_score for mark in found if mark.cell.startswith("check_")
+    ]
+    assert [mark.score for mark in found if not mark.cell.startswith("check_")] == [None]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_empty_release_earns_nothing(course, name):
+    assert [mark.score for mark in marks(course, name, "empty")] == [0.0] * (len(chapter_exercises(name)) + 1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_feedback_is_written(course, name):
+    html = (course / "feedback" / "worked" / name / f"{name}.html").read_text(encoding="utf-8")
+    assert "all right" in html
+
+
+def test_the_sample_earns_exactly_what_it_deserves(course):
+    assert {mark.cell: mark.score for mark in marks(course, ASSIGNMENT, "sample")} == {
+        "check_fit_least_squares": 6,
+        "check_mse_gradient": 0,  # the gradient of the sum, a known misconception
+        "check_gradient_descent": 6,
+        "check_fit_ridge": 0,  # not written
+        "check_r2_score": 5,  # all but the edge: targets that are all equal
+        "check_reduce_loss": 6,
+        "explain_step_size": None,  # waits for a person
+    }
+    html = (course / "feedback" / "sample" / ASSIGNMENT / f"{ASSIGNMENT}.html").read_text(encoding="utf-8")
+    assert "This is the gradient of the SUM of the squares" in " ".join(html.split())
+
+
+def test_marks_are_exported(course):
+    with export(course).open(encoding="utf-8") as file:
+        rows = {(row["assignment"], row["student_id"]): float(row["score"]) for row in csv.DictReader(file)}
+    for name in NAMES:
+        assert rows[name, "empty"] == 0
+        assert rows[name, "worked"] == sum(item.points for item in chapter_exercises(name).values())
+
+
+def test_every_assignment_has_exercises_and_every_chapter_an_assignment():
+    assert {name.partition(".")[0] for name in catalogue()} == set(NAMES)
+
+
+def test_the_install_cell_does_nothing_where_mlcourse_is(capsys):
+    for address in ("", "https://example.org/course"):
+        exec(install_cell(address), {})
+    assert capsys.readouterr().out == ""
+
+
+def test_the_install_cell_never_asks_an_index_for_the_bare_name(monkeypatch, capsys):
+    calls = []
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("subprocess.run", lambda command, check: calls.append(command))
+    exec(install_cell("https://example.org/course"), {})
+    assert calls[0][-1] == "mlcourse[torch] @ git+https://example.org/course"
+    exec(install_cell(""), {})
+    assert len(calls) == 1
+    assert "run make once" in capsys.readouterr().out
