@@ -342,3 +342,19 @@ def test_the_first_wrong_entry_is_named_with_both_values():
 def test_two_misconceptions_of_one_name_are_refused():
     with pytest.raises(ValueError, match="two misconceptions called 'adds_the_weights'"):
         toy.misconception("Again.", name="adds_the_weights")(weighted_sum)
+
+
+def test_a_property_meets_values_of_another_shape_without_an_error():
+    @exercise("toy.shape", reference=weighted_sum, points=6)
+    def one_row(rng):
+        """Only one row in the cases, so that a wrong axis shows in the property alone."""
+        yield worked(X=np.ones((1, 1)), w=np.ones(1))
+        yield random(X=np.full((1, 1), rng.standard_normal()), w=np.ones(1))
+
+    @one_row.always("One sum for each row.")
+    def one_for_each(call, rng):
+        return call(X=np.ones((3, 2)), w=np.ones(2)) == 2
+
+    report = evaluate(one_row, lambda X, w: (X * w).sum(0))
+    assert report.score == pytest.approx(4.5)
+    assert "One sum for each row." in report.feedback

@@ -39,7 +39,7 @@ def check(name: str, candidate: Any) -> float:
     Examples
     --------
     >>> check("linear_regression.r2_score", None)
-    r2_score            0 of 6 points
+    r2_score           0 of 6 points
       missing          r2_score must be a function, but it is None.
     0.0
     """
