@@ -1,0 +1,921 @@
+"""Exercises on attention: scores, masks, softmax, heads, circuits and positions."""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import torch
+
+from mlcourse import attention
+from mlcourse.exercises.protocol import edge, exercise, random, worked
+
+TORCH_ATTENTION = (
+    "torch.nn.functional.scaled_dot_product_attention",
+    "torch.nn.functional.multi_head_attention_forward",
+    "torch.nn.MultiheadAttention",
+)
+
+
+def normal(rng, *shape):
+    return torch.from_numpy(rng.standard_normal(shape))
+
+
+def tensor(rows):
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def zeros(*shape):
+    return torch.zeros(*shape, dtype=torch.float64)
+
+
+def close(a, b):
+    return a.shape == b.shape and torch.allclose(a, b, rtol=1e-6, atol=1e-9)
+
+
+def masked(scores, mask):
+    """Softmax over the keys that may be seen, nan where there are none."""
+    return torch.softmax(scores if mask is None else scores.masked_fill(~mask, -torch.inf), dim=-1)
+
+
+# 1. attention_scores
+
+
+@exercise("attention.attention_scores", reference=attention.attention_scores, points=6)
+def attention_scores(rng):
+    """Similarities of T queries with S keys, before any mask or softmax."""
+    yield worked(q=tensor([[1, 0]]), k=tensor([[1, 0], [0, 1], [2, 2]]))
+    yield worked(q=tensor([[[1, 0]], [[0, 1]]]), k=tensor([[[1, 0], [0, 1], [2, 2]], [[3, 1], [0, 2], [1, 1]]]))
+    for T, S, d in [(3, 5, 4), (1, 7, 2), (6, 2, 9)]:
+        yield random(q=normal(rng, 2, T, d), k=normal(rng, 2, S, d))
+    yield random(q=normal(rng, 2, 3, 4, 5), k=normal(rng, 2, 3, 6, 5))
+    yield edge(q=zeros(2, 3), k=zeros(4, 3))
+    yield edge(q=tensor([[3]]), k=tensor([[-2]]))
+    yield edge(q=1e150 * normal(rng, 2, 3), k=1e150 * normal(rng, 4, 3))
+
+
+@attention_scores.misconception(
+    "The scores are not scaled. The variance of a dot product grows with d_k, so softmax saturates and its gradient "
+    "vanishes. Divide by the square root of the length of a key."
+)
+def unscaled(q, k):
+    return q @ k.mT
+
+
+@attention_scores.misconception(
+    "You divide by d_k, not by its square root. The variance of a dot product is d_k, so its typical size is "
+    "sqrt(d_k). Divided by d_k, all scores come close to 0 and attention becomes a plain average."
+)
+def scaled_by_dimension(q, k):
+    return q @ k.mT / q.shape[-1]
+
+
+@attention_scores.misconception(
+    "You divide by the root of the number of keys. The scale belongs to the length of the vectors that are "
+    "multiplied, d_k: a sum of d_k products has d_k times the variance of one."
+)
+def scaled_by_number_of_keys(q, k):
+    return q @ k.mT / sqrt(k.shape[-2])
+
+
+@attention_scores.misconception(
+    "You divide by the lengths of the vectors: that is the cosine. The scale of attention is one constant for all "
+    "pairs. It leaves the magnitude in: a query twice as long has scores twice as large."
+)
+def cosine(q, k):
+    unit = (x / x.norm(dim=-1, keepdim=True).clamp(min=1e-300) for x in (q, k))
+    return next(unit) @ next(unit).mT
+
+
+@attention_scores.misconception(
+    "Your table has keys in its rows and queries in its columns. Row i belongs to query i, because softmax will make "
+    "each row a query's shares of attention: the shape is (T, S)."
+)
+def keys_in_rows(q, k):
+    return k @ q.mT / sqrt(q.shape[-1])
+
+
+@attention_scores.misconception(
+    "You reverse all axes of k, as .T does, so a batch breaks. Swap the last two axes alone: k.mT, or "
+    "k.transpose(-2, -1)."
+)
+def all_axes_reversed(q, k):
+    return q @ k.permute(*reversed(range(k.ndim))) / sqrt(q.shape[-1])
+
+
+@attention_scores.always("A query twice as long has scores twice as large.")
+def linear_in_queries(call, rng):
+    q, k = normal(rng, 2, 3, 4), normal(rng, 2, 5, 4)
+    return close(call(q=2 * q, k=k), 2 * call(q=q, k=k))
+
+
+@attention_scores.always("Reordering the keys reorders the columns and nothing else.")
+def columns_follow_keys(call, rng):
+    q, k, order = normal(rng, 2, 3, 4), normal(rng, 2, 5, 4), torch.from_numpy(rng.permutation(5))
+    return close(call(q=q, k=k[:, order]), call(q=q, k=k)[..., order])
+
+
+# 2. causal_mask
+
+
+@exercise("attention.causal_mask", reference=attention.causal_mask, points=6)
+def causal_mask(rng):
+    """Which of S keys each of T queries may see, when the last query is aligned with the last key."""
+    yield worked(T=3, S=5)
+    for shift in (0, 1, 3, -2):
+        T = int(rng.integers(3, 6))
+        yield random(T=T, S=T + shift)
+    yield edge(T=1, S=1)
+    yield edge(T=1, S=6)
+    yield edge(T=6, S=1)
+
+
+@causal_mask.misconception(
+    "Your mask shows the future and hides the past. Key j lies in the past of query i when j is small: the True "
+    "entries fill the lower left."
+)
+def future(T, S):
+    return torch.ones(T, S, dtype=torch.bool).triu(diagonal=S - T)
+
+
+@causal_mask.misconception(
+    "Every query sees every key, the future included. That is right for reading a whole text, but not for predicting "
+    "the next token. Query i stops at key j = i + S - T."
+)
+def everything(T, S):
+    return torch.ones(T, S, dtype=torch.bool)
+
+
+@causal_mask.misconception(
+    "Each query sees one key of the future. With that, next-token training can copy the answer: the loss falls to "
+    "zero and nothing is learned. The last visible key is j = i + S - T."
+)
+def one_step_ahead(T, S):
+    return torch.ones(T, S, dtype=torch.bool).tril(diagonal=S - T + 1)
+
+
+@causal_mask.misconception(
+    "Your comparison is strict, so a query does not see its own position. It may: j <= i + S - T, with equality."
+)
+def strict(T, S):
+    return torch.ones(T, S, dtype=torch.bool).tril(diagonal=S - T - 1)
+
+
+@causal_mask.misconception(
+    "You align the first query with the first key. With T < S the queries are the last T positions, as in generation "
+    "with a cache: the last query must see every key. Shift the diagonal by S - T."
+)
+def no_offset(T, S):
+    return torch.ones(T, S, dtype=torch.bool).tril()
+
+
+@causal_mask.misconception(
+    "Your offset has the wrong sign. With more keys than queries the extra keys are an older past, so every query sees "
+    "more, not less: the shift is S - T."
+)
+def offset_reversed(T, S):
+    return torch.ones(T, S, dtype=torch.bool).tril(diagonal=T - S)
+
+
+@causal_mask.misconception(
+    "Here True marks what is hidden. This course, like scaled_dot_product_attention in PyTorch, writes True for what "
+    "may be seen. Beware: torch.nn.MultiheadAttention reads boolean masks the other way round."
+)
+def true_means_hidden(T, S):
+    return ~torch.ones(T, S, dtype=torch.bool).tril(diagonal=S - T)
+
+
+@causal_mask.misconception(
+    "You return an additive mask of 0 and minus infinity. It works inside softmax, but what is asked is a boolean "
+    "tensor: True where a key may be seen."
+)
+def additive(T, S):
+    return zeros(T, S).masked_fill(~torch.ones(T, S, dtype=torch.bool).tril(diagonal=S - T), -torch.inf)
+
+
+@causal_mask.always("The last query sees every key.")
+def last_row(call, rng):
+    return bool(call(T=3, S=5)[-1].all())
+
+
+@causal_mask.always("Leaving out the first query does not change what the others see, as a cache needs.")
+def suffix(call, rng):
+    T, S = int(rng.integers(3, 6)), int(rng.integers(6, 9))
+    return torch.equal(call(T=T - 1, S=S), call(T=T, S=S)[1:])
+
+
+# 3. masked_softmax
+
+
+def patchy_mask(rng, *shape):
+    """No row sees everything, one row sees nothing, every key is seen by somebody: needs T >= 4 and S >= 3."""
+    T, S = shape[-2:]
+    shift = torch.from_numpy(rng.integers(0, 3, size=shape[:-2]))[..., None, None]
+    mask = (torch.arange(T)[:, None] + torch.arange(S) + shift) % 3 != 0
+    mask[..., int(rng.integers(T)), :] = False
+    return mask
+
+
+@exercise("attention.masked_softmax", reference=attention.masked_softmax, points=6)
+def masked_softmax(rng):
+    """Shares of attention among the keys that may be seen; zeros where there are none."""
+    three, half = 1.0986122886681098, 0.5
+    yield worked(
+        scores=tensor([[0, three, 2, 1], [1, 2, 3, 4], [3, 3, half, half]]),
+        mask=torch.tensor([[True, True, False, False], [False] * 4, [False, False, True, True]]),
+    )
+    yield worked(scores=tensor([[1000, 1000, 2000]]), mask=torch.tensor([[True, True, False]]))
+    yield random(scores=normal(rng, 2, 4, 6), mask=patchy_mask(rng, 2, 4, 6))
+    yield random(scores=3 * normal(rng, 2, 5, 3), mask=patchy_mask(rng, 5, 3))
+    yield random(scores=normal(rng, 2, 3, 4, 7), mask=patchy_mask(rng, 2, 1, 4, 7))
+    yield edge(scores=tensor([[2.5], [2.5]]), mask=torch.tensor([[True], [False]]))
+    yield edge(scores=tensor([[7, 7, 7, 7]]), mask=torch.ones(1, 4, dtype=torch.bool))
+    yield edge(scores=tensor([[1e4, 0, 1e4], [-1e4, -1e4, 0]]), mask=torch.ones(2, 3, dtype=torch.bool))
+    yield edge(scores=tensor([[0, 1e4, 0]]), mask=torch.tensor([[True, False, True]]))
+
+
+@masked_softmax.misconception(
+    "You mask after softmax. The hidden keys have already taken their share, so the rows no longer sum to 1. Make "
+    "hidden scores minus infinity before softmax."
+)
+def masks_after(scores, mask):
+    return torch.softmax(scores, dim=-1) * mask
+
+
+@masked_softmax.misconception(
+    "Softmax runs over the queries. Each query shares its attention among the keys, which lie along the last axis."
+)
+def wrong_axis(scores, mask):
+    return torch.softmax(scores.masked_fill(~mask, -torch.inf), dim=-2)
+
+
+@masked_softmax.misconception(
+    "A row in which nothing may be seen becomes nan, since softmax divides 0 by 0 there; one nan then spreads through "
+    "the whole network. Such a row must be all zeros."
+)
+def nan_for_blind_rows(scores, mask):
+    return masked(scores, mask)
+
+
+@masked_softmax.misconception(
+    "You hide keys with a large negative number. In a row in which nothing may be seen all scores are then equal, and "
+    "softmax spreads attention evenly over forbidden keys. Such a row must be all zeros."
+)
+def even_for_blind_rows(scores, mask):
+    return torch.softmax(scores.masked_fill(~mask, -1e9), dim=-1)
+
+
+@masked_softmax.misconception(
+    "You set hidden scores to 0. That is a score like any other: exp(0) = 1, so a hidden key still gets a share. "
+    "Only minus infinity becomes exactly 0."
+)
+def zeroes_scores(scores, mask):
+    return torch.softmax(scores * mask, dim=-1)
+
+
+@masked_softmax.misconception(
+    "You read the mask the wrong way round: True means that a key may be seen. torch.nn.MultiheadAttention uses the "
+    "opposite convention, this course and scaled_dot_product_attention do not."
+)
+def true_means_hidden_here(scores, mask):
+    return masked(scores, ~mask).nan_to_num(0.0)
+
+
+@masked_softmax.misconception(
+    "Your exponential overflows: exp(1000) is infinite in float64, and infinity divided by infinity is nan. Subtract "
+    "the largest visible score of each row first, or let torch.softmax do so."
+)
+def overflows(scores, mask):
+    e = torch.exp(scores) * mask
+    total = e.sum(dim=-1, keepdim=True)
+    return e / torch.where(total > 0, total, 1.0)
+
+
+@masked_softmax.misconception(
+    "You take softmax over all keys and divide by the visible share afterwards. When a hidden score is much larger "
+    "than the visible ones, their shares have already underflowed to 0. Mask before softmax."
+)
+def rescales_after(scores, mask):
+    weights = torch.softmax(scores, dim=-1) * mask
+    total = weights.sum(dim=-1, keepdim=True)
+    return weights / torch.where(total > 0, total, 1.0)
+
+
+@masked_softmax.always("Every row sums to 1, or to 0 where nothing may be seen.")
+def rows_sum(call, rng):
+    mask = patchy_mask(rng, 5, 4)
+    return close(call(scores=normal(rng, 5, 4), mask=mask).sum(-1), mask.any(-1).double())
+
+
+@masked_softmax.always("Hidden scores have no influence.")
+def hidden_scores(call, rng):
+    scores, mask = normal(rng, 2, 5, 4), patchy_mask(rng, 5, 4)
+    other = torch.where(mask, scores, normal(rng, 2, 5, 4))
+    return close(call(scores=scores, mask=mask), call(scores=other, mask=mask))
+
+
+@masked_softmax.always("Adding a constant to a row of scores changes nothing.")
+def shift_invariant(call, rng):
+    scores, mask = normal(rng, 5, 4), patchy_mask(rng, 5, 4)
+    return close(call(scores=scores, mask=mask), call(scores=scores + 5, mask=mask))
+
+
+# 4. scaled_dot_product_attention
+
+
+def seeing_mask(rng, T, S):
+    """Draw a mask in which every query sees something, not everything, and every key is seen by some query."""
+    mask = torch.from_numpy(rng.random((T, S)) < 0.6)
+    rows, columns = torch.arange(T), torch.arange(S)
+    mask[rows, rows % S] = True
+    mask[columns % T, columns] = True
+    mask[rows, (rows + 1) % S] = False
+    return mask
+
+
+@exercise(
+    "attention.scaled_dot_product_attention",
+    reference=attention.scaled_dot_product_attention,
+    points=6,
+    forbidden=TORCH_ATTENTION,
+)
+def scaled_dot_product_attention(rng):
+    """For each query the average of the values, weighted by attention."""
+    q, k = tensor([[1, 0, 0, 0], [0, 2, 0, 0]]), tensor([[2, 0, 0, 0], [0, 2, 0, 0], [0, 1, 0, 0]])
+    yield worked(
+        q=q, k=k, v=tensor([[1, 0], [0, 1], [4, 4]]), mask=torch.tensor([[True, True, False], [False, True, True]])
+    )
+    for T, S, d_k, d_v in [(3, 5, 4, 6), (4, 2, 3, 5)]:
+        yield random(q=normal(rng, 2, T, d_k), k=normal(rng, 2, S, d_k), v=normal(rng, 2, S, d_v), mask=None)
+        q, k, v = normal(rng, 2, T, d_k), normal(rng, 2, S, d_k), normal(rng, 2, S, d_v)
+        yield random(q=q, k=k, v=v, mask=seeing_mask(rng, T, S))
+    yield edge(q=zeros(2, 3), k=normal(rng, 4, 3), v=normal(rng, 4, 5), mask=None)
+    yield edge(q=normal(rng, 3, 2), k=normal(rng, 1, 2), v=normal(rng, 1, 4), mask=None)
+    yield edge(q=1e3 * normal(rng, 2, 3), k=1e3 * normal(rng, 4, 3), v=normal(rng, 4, 5), mask=None)
+    blind = torch.tensor([[False] * 4, [True] * 4])
+    yield edge(q=normal(rng, 2, 3), k=normal(rng, 4, 3), v=normal(rng, 4, 5), mask=blind)
+
+
+def attend(scores, v, mask):
+    return masked(scores, mask).nan_to_num(0.0) @ v
+
+
+@scaled_dot_product_attention.misconception(
+    "The scores are not scaled: divide them by sqrt(d_k) before softmax, or it saturates as vectors grow longer."
+)
+def scale_missing(q, k, v, mask=None):
+    return attend(q @ k.mT, v, mask)
+
+
+@scaled_dot_product_attention.misconception(
+    "You divide the scores by d_k. The standard deviation of a dot product is sqrt(d_k): divide by that, or attention "
+    "becomes a plain average."
+)
+def scale_too_strong(q, k, v, mask=None):
+    return attend(q @ k.mT / q.shape[-1], v, mask)
+
+
+@scaled_dot_product_attention.misconception(
+    "You divide by the root of the values' width, d_v. The values take no part in the scores: the scale is the root "
+    "of d_k, the length of queries and keys."
+)
+def scale_from_values(q, k, v, mask=None):
+    return attend(q @ k.mT / sqrt(v.shape[-1]), v, mask)
+
+
+@scaled_dot_product_attention.misconception(
+    "You divide after softmax. That makes the shares sum to less than 1 and leaves softmax saturated. The scale "
+    "belongs to the scores, inside softmax."
+)
+def scale_after_softmax(q, k, v, mask=None):
+    return attend(q @ k.mT, v, mask) / sqrt(q.shape[-1])
+
+
+@scaled_dot_product_attention.misconception(
+    "Queries and keys have changed places: your table is (S, T), with a row for each key. Each query asks all keys, so "
+    "the scores are q times k transposed, (T, S), and each row meets the S values."
+)
+def queries_and_keys_swapped(q, k, v, mask=None):
+    return attend(k @ q.mT / sqrt(q.shape[-1]), v, mask)
+
+
+@scaled_dot_product_attention.misconception(
+    "Queries and keys have changed places, and the mask was turned to fit. Your table has a row for each of the S "
+    "keys, which does not meet the S values. Each query asks all keys: the scores are q times k transposed, (T, S)."
+)
+def swapped_with_the_mask(q, k, v, mask=None):
+    return attend(k @ q.mT / sqrt(q.shape[-1]), v, None if mask is None else mask.mT)
+
+
+@scaled_dot_product_attention.misconception(
+    "You average the queries. The weights say from which positions to read; what is read there are the values v."
+)
+def values_from_queries(q, k, v, mask=None):
+    return attend(q @ k.mT / sqrt(q.shape[-1]), q, mask)
+
+
+@scaled_dot_product_attention.misconception(
+    "You average the keys. A key is only there to be found; what is handed over is the value v of the same position."
+)
+def values_from_keys(q, k, v, mask=None):
+    return attend(q @ k.mT / sqrt(q.shape[-1]), k, mask)
+
+
+@scaled_dot_product_attention.misconception(
+    "Softmax runs over the queries. Each query shares its attention among the keys: the last axis of the scores."
+)
+def softmax_over_queries(q, k, v, mask=None):
+    scores = q @ k.mT / sqrt(q.shape[-1])
+    scores = scores if mask is None else scores.masked_fill(~mask, -torch.inf)
+    return torch.softmax(scores, dim=-2) @ v
+
+
+@scaled_dot_product_attention.misconception(
+    "The mask has no effect. Scores where it is False must not count in softmax."
+)
+def mask_ignored(q, k, v, mask=None):
+    return attend(q @ k.mT / sqrt(q.shape[-1]), v, None)
+
+
+@scaled_dot_product_attention.misconception("You read the mask the wrong way round: True means that a key may be seen.")
+def mask_reversed(q, k, v, mask=None):
+    return attend(q @ k.mT / sqrt(q.shape[-1]), v, None if mask is None else ~mask)
+
+
+@scaled_dot_product_attention.misconception(
+    "You mask the weights after softmax, so hidden keys keep their part of the sum and the rest adds up to less than "
+    "1. Mask the scores before softmax."
+)
+def weights_masked(q, k, v, mask=None):
+    weights = torch.softmax(q @ k.mT / sqrt(q.shape[-1]), dim=-1)
+    return (weights if mask is None else weights * mask) @ v
+
+
+@scaled_dot_product_attention.misconception(
+    "A query that may see nothing returns nan. It must return zeros: it reads nothing."
+)
+def nan_for_blind_queries(q, k, v, mask=None):
+    return masked(q @ k.mT / sqrt(q.shape[-1]), mask) @ v
+
+
+@scaled_dot_product_attention.always("If all values are equal, that value comes out, whatever the queries and keys.")
+def equal_values(call, rng):
+    q, k = normal(rng, 2, 3, 4), normal(rng, 2, 5, 4)
+    return close(call(q=q, k=k, v=torch.ones_like(k), mask=None), torch.ones_like(q))
+
+
+@scaled_dot_product_attention.always("Reordering keys and values together changes nothing: a set is read.")
+def set_of_keys(call, rng):
+    q, k, v = normal(rng, 2, 3, 4), normal(rng, 2, 5, 4), normal(rng, 2, 5, 6)
+    order = torch.from_numpy(rng.permutation(5))
+    return close(call(q=q, k=k[:, order], v=v[:, order], mask=None), call(q=q, k=k, v=v, mask=None))
+
+
+# 5. split_heads, merge_heads
+
+
+def split_and_merge(candidate, x, n_heads, heads):
+    split, merge = candidate
+    return split(x, n_heads), merge(heads)
+
+
+@exercise(
+    "attention.split_heads",
+    reference=(attention.split_heads, attention.merge_heads),
+    points=6,
+    run=split_and_merge,
+)
+def split_heads(rng):
+    """Cut the channels into heads and lay them side by side again."""
+    yield worked(
+        x=tensor([[[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]]]),
+        n_heads=2,
+        heads=tensor([[[[1, 2], [5, 6], [9, 10]], [[3, 4], [7, 8], [11, 12]]]]),
+    )
+    for T, N, H in [(5, 3, 4), (2, 4, 3)]:
+        yield random(x=normal(rng, 2, T, N * H), n_heads=N, heads=normal(rng, 2, N, T, H))
+    yield edge(x=normal(rng, 2, 3, 4), n_heads=1, heads=normal(rng, 2, 1, 3, 4))
+    yield edge(x=normal(rng, 2, 3, 4), n_heads=4, heads=normal(rng, 2, 4, 3, 1))
+    yield edge(x=normal(rng, 1, 1, 6), n_heads=2, heads=normal(rng, 1, 2, 1, 3))
+
+
+def split_right(x, n_heads):
+    B, T, C = x.shape
+    return x.reshape(B, T, n_heads, C // n_heads).transpose(1, 2)
+
+
+def merge_right(heads):
+    B, N, T, H = heads.shape
+    return heads.transpose(1, 2).reshape(B, T, N * H)
+
+
+def split_reshaped(x, n_heads):
+    B, T, C = x.shape
+    return x.reshape(B, n_heads, T, C // n_heads)
+
+
+def merge_reshaped(heads):
+    B, N, T, H = heads.shape
+    return heads.reshape(B, T, N * H)
+
+
+def merge_viewed(heads):
+    B, N, T, H = heads.shape
+    return heads.transpose(1, 2).view(B, T, N * H)
+
+
+def split_untransposed(x, n_heads):
+    B, T, C = x.shape
+    return x.reshape(B, T, n_heads, C // n_heads)
+
+
+def split_interleaved(x, n_heads):
+    B, T, C = x.shape
+    return x.reshape(B, T, C // n_heads, n_heads).permute(0, 3, 1, 2)
+
+
+def merge_interleaved(heads):
+    B, N, T, H = heads.shape
+    return heads.permute(0, 2, 3, 1).reshape(B, T, N * H)
+
+
+RESHAPE = (
+    "A reshape only cuts the row of numbers in memory at other places: it mixes positions with heads. First cut the "
+    "channels, (B, T, N, H), then swap the axes of positions and heads. "
+)
+
+split_heads.misconception(RESHAPE + "Both of your functions need the swap.", name="both_reshaped")(
+    (split_reshaped, merge_reshaped)
+)
+split_heads.misconception(RESHAPE + "merge_heads is right; split_heads needs the swap.", name="split_reshaped")(
+    (split_reshaped, merge_right)
+)
+split_heads.misconception(
+    "A reshape of (B, N, T, H) to (B, T, N H) puts numbers of different positions into one row. Swap heads and "
+    "positions back first. split_heads is right; merge_heads needs the swap.",
+    name="merge_reshaped",
+)((split_right, merge_reshaped))
+split_heads.misconception(
+    "merge_heads stops with an error: after a transpose the numbers no longer lie side by side in memory, and view "
+    "refuses to copy. Use reshape or flatten, which copy where they must.",
+    name="view_after_transpose",
+)((split_right, merge_viewed))
+split_heads.misconception(
+    "The heads are still behind the positions, (B, T, N, H). Attention multiplies the last two axes, so these must be "
+    "positions and channels: bring the heads in front, (B, N, T, H).",
+    name="heads_behind_positions",
+)((split_untransposed, merge_right))
+split_heads.misconception(
+    "You deal out the channels in turn, as one deals cards. Head i takes a block of neighbors: channels i H to "
+    "(i + 1) H - 1.",
+    name="interleaved",
+)((split_interleaved, merge_interleaved))
+
+
+@split_heads.always("Merging undoes splitting.")
+def round_trip(call, rng):
+    x = normal(rng, 2, 5, 12)
+    parts, _ = call(x=x, n_heads=3, heads=normal(rng, 2, 3, 5, 4))
+    return close(call(x=x, n_heads=3, heads=parts)[1], x)
+
+
+@split_heads.always("Every head keeps the order of the positions.")
+def positions_stay(call, rng):
+    x, heads, order = normal(rng, 2, 5, 12), normal(rng, 2, 3, 5, 4), torch.from_numpy(rng.permutation(5))
+    parts, _ = call(x=x, n_heads=3, heads=heads)
+    reordered, _ = call(x=x[:, order], n_heads=3, heads=heads)
+    return close(reordered, parts[:, :, order])
+
+
+# 6. multi_head_attention
+
+
+def projections(rng, d, d_kv, N, d_k, d_v, d_out):
+    return {
+        "W_Q": normal(rng, d, N * d_k),
+        "W_K": normal(rng, d_kv, N * d_k),
+        "W_V": normal(rng, d_kv, N * d_v),
+        "W_O": normal(rng, N * d_v, d_out),
+        "n_heads": N,
+    }
+
+
+@exercise(
+    "attention.multi_head_attention",
+    reference=attention.multi_head_attention,
+    points=6,
+    forbidden=TORCH_ATTENTION,
+)
+def multi_head_attention(rng):
+    """Several heads that attend in parallel and add what they found."""
+    yield worked(
+        q_in=tensor([[[1, 0, 0], [0, 1, 0]]]),
+        kv_in=tensor([[[1, 0], [0, 1], [1, 1]]]),
+        W_Q=tensor([[1, 0], [0, 2], [0, 0]]),
+        W_K=tensor([[1, 0], [0, 1]]),
+        W_V=tensor([[1, 2], [3, 6]]),
+        W_O=tensor([[1, 0, 2, 0], [0, 1, 0, 3]]),
+        n_heads=2,
+        mask=torch.tensor([[True, True, False], [False, True, True]]),
+    )
+    for T, S, d, d_kv, N, d_k, d_v, d_out in [(4, 5, 6, 3, 2, 4, 7, 5), (5, 3, 4, 6, 3, 2, 3, 7)]:
+        x, z = normal(rng, 2, T, d), normal(rng, 2, S, d_kv)
+        weights = projections(rng, d, d_kv, N, d_k, d_v, d_out)
+        yield random(q_in=x, kv_in=z, **weights, mask=None)
+        yield random(q_in=x, kv_in=z, **weights, mask=seeing_mask(rng, T, S))
+    x, weights = normal(rng, 2, 4, 3), projections(rng, 3, 3, 1, 2, 4, 5)
+    yield edge(q_in=x, kv_in=x, **weights, mask=attention.causal_mask(4))
+    yield edge(q_in=x[:1, :1], kv_in=x[:1, :1], **projections(rng, 3, 3, 2, 2, 4, 5), mask=None)
+    blind = attention.causal_mask(4, 2)
+    yield edge(q_in=x, kv_in=normal(rng, 2, 2, 5), **projections(rng, 3, 5, 2, 2, 4, 3), mask=blind)
+    yield edge(q_in=1e3 * x, kv_in=x, **projections(rng, 3, 3, 2, 2, 4, 5), mask=None)
+
+
+def heads_of(q_in, kv_in, W_Q, W_K, W_V, n_heads, mask, scale):
+    q, k, v = (split_right(x @ W, n_heads) for x, W in ((q_in, W_Q), (kv_in, W_K), (kv_in, W_V)))
+    return attend(q @ k.mT / scale, v, mask)
+
+
+@multi_head_attention.misconception(
+    "You scale by the root of the width of the model. Each head multiplies vectors of length d_k, so its scores have "
+    "variance d_k: divide by sqrt(d_k) of one head. The two agree only with a single head."
+)
+def scaled_by_width_of_model(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    return merge_right(heads_of(q_in, kv_in, W_Q, W_K, W_V, n_heads, mask, sqrt(q_in.shape[-1]))) @ W_O
+
+
+@multi_head_attention.misconception(
+    "You scale by the root of N d_k, the width of all heads together. A dot product sums over the d_k channels of one "
+    "head only: take the width after splitting."
+)
+def scaled_by_all_heads(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    return merge_right(heads_of(q_in, kv_in, W_Q, W_K, W_V, n_heads, mask, sqrt(W_Q.shape[-1]))) @ W_O
+
+
+def scale_of_head(W_Q, n_heads):
+    return sqrt(W_Q.shape[-1] // n_heads)
+
+
+@multi_head_attention.misconception(
+    "The heads are merged by a reshape alone, which mixes positions with heads. Swap heads and positions before you "
+    "flatten: (B, N, T, d_v), (B, T, N, d_v), (B, T, N d_v)."
+)
+def merged_by_reshape(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    return merge_reshaped(heads_of(q_in, kv_in, W_Q, W_K, W_V, n_heads, mask, scale_of_head(W_Q, n_heads))) @ W_O
+
+
+@multi_head_attention.misconception(
+    "You project before merging, with the same first rows of W_O for every head. Each head has its own d_v rows of "
+    "W_O, so that it can write where it likes: merge first, then multiply by the whole W_O."
+)
+def projected_before_merge(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    heads = heads_of(q_in, kv_in, W_Q, W_K, W_V, n_heads, mask, scale_of_head(W_Q, n_heads))
+    return (heads @ W_O[: heads.shape[-1]]).sum(dim=1)
+
+
+@multi_head_attention.misconception(
+    "All heads use the first block of W_Q, W_K and W_V, so they all see the same. Head i owns the columns i d_k to "
+    "(i + 1) d_k - 1: that is what lets heads look for different things."
+)
+def shared_weights(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    first_q, first_k, first_v = (W[:, : W.shape[1] // n_heads].repeat(1, n_heads) for W in (W_Q, W_K, W_V))
+    return (
+        merge_right(heads_of(q_in, kv_in, first_q, first_k, first_v, n_heads, mask, scale_of_head(W_Q, n_heads))) @ W_O
+    )
+
+
+@multi_head_attention.misconception(
+    "There is only one head: you attend with the whole width at once. Split queries, keys and values into n_heads "
+    "parts first, so that each head has its own softmax."
+)
+def one_big_head(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    return attend(q_in @ W_Q @ (kv_in @ W_K).mT / sqrt(W_Q.shape[-1]), kv_in @ W_V, mask) @ W_O
+
+
+@multi_head_attention.misconception(
+    "The output projection is missing. Concatenated heads lie side by side without talking to each other; W_O brings "
+    "them together and back to the width of the model."
+)
+def output_projection_missing(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    return merge_right(heads_of(q_in, kv_in, W_Q, W_K, W_V, n_heads, mask, scale_of_head(W_Q, n_heads)))
+
+
+@multi_head_attention.misconception(
+    "The values come from q_in. Queries ask, and keys and values answer: both come from kv_in. In self-attention you "
+    "cannot see the difference, in cross-attention you can."
+)
+def values_from_asking_side(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    q, k, v = (split_right(x @ W, n_heads) for x, W in ((q_in, W_Q), (kv_in, W_K), (q_in, W_V)))
+    return merge_right(attend(q @ k.mT / sqrt(q.shape[-1]), v, mask)) @ W_O
+
+
+@multi_head_attention.misconception(
+    "The mask has no effect. It has shape (T, S) and serves every head: where it is False, the score must not count."
+)
+def mask_left_out(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    return merge_right(heads_of(q_in, kv_in, W_Q, W_K, W_V, n_heads, None, scale_of_head(W_Q, n_heads))) @ W_O
+
+
+@multi_head_attention.misconception(
+    "A position that may see nothing returns nan. It must return zeros: no head reads anything."
+)
+def nan_for_blind_positions(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    q, k, v = (split_right(x @ W, n_heads) for x, W in ((q_in, W_Q), (kv_in, W_K), (kv_in, W_V)))
+    return merge_right(masked(q @ k.mT / sqrt(q.shape[-1]), mask) @ v) @ W_O
+
+
+@multi_head_attention.always("The result is the sum of what each head gives alone.")
+def sum_over_heads(call, rng):
+    x, z, w = normal(rng, 2, 4, 5), normal(rng, 2, 3, 6), projections(rng, 5, 6, 2, 3, 4, 7)
+    alone = [
+        call(
+            q_in=x,
+            kv_in=z,
+            W_Q=w["W_Q"][:, 3 * i : 3 * i + 3],
+            W_K=w["W_K"][:, 3 * i : 3 * i + 3],
+            W_V=w["W_V"][:, 4 * i : 4 * i + 4],
+            W_O=w["W_O"][4 * i : 4 * i + 4],
+            n_heads=1,
+            mask=None,
+        )
+        for i in range(2)
+    ]
+    return close(call(q_in=x, kv_in=z, **w, mask=None), alone[0] + alone[1])
+
+
+@multi_head_attention.always("Without a mask, reordering the positions reorders the result in the same way.")
+def equivariant(call, rng):
+    x, w, order = normal(rng, 2, 5, 4), projections(rng, 4, 4, 2, 3, 3, 6), torch.from_numpy(rng.permutation(5))
+    result = call(q_in=x, kv_in=x, **w, mask=None)
+    return close(call(q_in=x[:, order], kv_in=x[:, order], **w, mask=None), result[:, order])
+
+
+# 7. qk_ov_matrices
+
+
+@exercise("attention.qk_ov_matrices", reference=attention.qk_ov_matrices, points=6)
+def qk_ov_matrices(rng):
+    """Compute the two matrices on which alone a head depends."""
+    yield worked(
+        W_Q=tensor([[1, 0], [0, 1], [0, 0]]),
+        W_K=tensor([[0, 0], [2, 0], [0, 3]]),
+        W_V=tensor([[1], [0], [2]]),
+        W_O=tensor([[0, 1, 5]]),
+    )
+    for d, d_k, d_v in [(5, 2, 3), (4, 3, 2), (6, 4, 1)]:
+        weights = {"W_Q": normal(rng, d, d_k), "W_K": normal(rng, d, d_k)}
+        yield random(**weights, W_V=normal(rng, d, d_v), W_O=normal(rng, d_v, d))
+    yield edge(W_Q=zeros(3, 2), W_K=normal(rng, 3, 2), W_V=normal(rng, 3, 2), W_O=normal(rng, 2, 3))
+    yield edge(W_Q=tensor([[2]]), W_K=tensor([[3]]), W_V=tensor([[5]]), W_O=tensor([[7]]))
+    yield edge(W_Q=normal(rng, 3, 3), W_K=normal(rng, 3, 3), W_V=normal(rng, 3, 3), W_O=normal(rng, 3, 3))
+
+
+@qk_ov_matrices.misconception(
+    "W_Q W_K without a transpose: the shapes (d, d_k) and (d, d_k) do not fit, and where they happen to be square the "
+    "number is another one. A score is q k^T = x W_Q (z W_K)^T, so W_K is transposed."
+)
+def no_transpose(W_Q, W_K, W_V, W_O):
+    return W_Q @ W_K, W_V @ W_O
+
+
+@qk_ov_matrices.misconception(
+    "These are the formulas of the column convention, W_Q^T W_K and W_O W_V, applied to weights in rows. With rows, "
+    "x W_Q, the d_k axis must disappear from the product: both results are (d, d)."
+)
+def column_convention(W_Q, W_K, W_V, W_O):
+    return W_Q.mT @ W_K, W_O @ W_V
+
+
+@qk_ov_matrices.misconception(
+    "W_QK is transposed: yours is W_K W_Q^T. The query side comes first, because the score is x W_QK z^T with the "
+    "asking position x on the left. A head is not symmetric: who asks and who answers differ."
+)
+def keys_first(W_Q, W_K, W_V, W_O):
+    return W_K @ W_Q.mT, W_V @ W_O
+
+
+@qk_ov_matrices.misconception(
+    "W_OV has its factors in the wrong order. In the row convention a position is first read by W_V and then written "
+    "by W_O: z W_V W_O. W_QK is right."
+)
+def output_first(W_Q, W_K, W_V, W_O):
+    return W_Q @ W_K.mT, W_O @ W_V
+
+
+@qk_ov_matrices.misconception(
+    "You put the scale 1/sqrt(d_k) into W_QK. The definition leaves it out: the scores are x W_QK z^T / sqrt(d_k)."
+)
+def scale_inside(W_Q, W_K, W_V, W_O):
+    return W_Q @ W_K.mT / sqrt(W_Q.shape[-1]), W_V @ W_O
+
+
+@qk_ov_matrices.always("x W_QK z^T equals the dot products of queries x W_Q with keys z W_K.")
+def gives_the_scores(call, rng):
+    W_Q, W_K, W_V, W_O = normal(rng, 5, 2), normal(rng, 5, 2), normal(rng, 5, 3), normal(rng, 3, 5)
+    x, z = normal(rng, 4, 5), normal(rng, 6, 5)
+    return close(x @ call(W_Q=W_Q, W_K=W_K, W_V=W_V, W_O=W_O)[0] @ z.mT, (x @ W_Q) @ (z @ W_K).mT)
+
+
+@qk_ov_matrices.always("Changing the basis inside a head, W_Q M and W_K M^-T, changes nothing.")
+def gauge(call, rng):
+    W_Q, W_K, W_V, W_O = normal(rng, 5, 2), normal(rng, 5, 2), normal(rng, 5, 3), normal(rng, 3, 5)
+    M = tensor([[1, 2], [0, 1]])
+    before = call(W_Q=W_Q, W_K=W_K, W_V=W_V, W_O=W_O)
+    after = call(W_Q=W_Q @ M, W_K=W_K @ torch.linalg.inv(M).mT, W_V=W_V, W_O=W_O)
+    return close(before[0], after[0]) and close(before[1], after[1])
+
+
+# 8. sinusoidal_positions
+
+
+@exercise("attention.sinusoidal_positions", reference=attention.sinusoidal_positions, points=6, atol=1e-8)
+def sinusoidal_positions(rng):
+    """One vector for each position: sines and cosines of ever slower clocks."""
+    yield worked(T=3, d_model=4)
+    for d_model in (6, 10):
+        yield random(T=int(rng.integers(4, 9)), d_model=d_model)
+    yield edge(T=1, d_model=8)
+    yield edge(T=5, d_model=2)
+    yield edge(T=400, d_model=6)
+
+
+def angles(T, exponent):
+    return torch.arange(T, dtype=torch.float64)[:, None] * 10_000.0**exponent
+
+
+def pairs(first, second):
+    return torch.stack((first, second), dim=-1).flatten(-2)
+
+
+def even(d_model):
+    return torch.arange(0, d_model, 2, dtype=torch.float64)
+
+
+@sinusoidal_positions.misconception(
+    "All sines come first, then all cosines. Some programs do so, but here sine and cosine of the same clock are "
+    "neighbors: columns 0 and 1 are the first clock, columns 2 and 3 the second."
+)
+def halves(T, d_model):
+    a = angles(T, -even(d_model) / d_model)
+    return torch.cat((a.sin(), a.cos()), dim=-1)
+
+
+@sinusoidal_positions.misconception(
+    "Sine and cosine have changed places: even columns hold sines, odd columns cosines."
+)
+def cosine_first(T, d_model):
+    a = angles(T, -even(d_model) / d_model)
+    return pairs(a.cos(), a.sin())
+
+
+@sinusoidal_positions.misconception(
+    "Every column has its own frequency. Sine and cosine come in pairs that share one clock, with the exponent 2l/d of "
+    "the even column; only then can a shift of position be a rotation."
+)
+def a_clock_for_each_column(T, d_model):
+    a = angles(T, -torch.arange(d_model, dtype=torch.float64) / d_model)
+    return pairs(a[:, 0::2].sin(), a[:, 1::2].cos())
+
+
+@sinusoidal_positions.misconception(
+    "Your exponent is l/d where it should be 2l/d, with l counting the pairs. The clocks then reach only the root of "
+    "the base: the slowest ones are too fast for long sequences."
+)
+def exponent_of_the_pair(T, d_model):
+    a = angles(T, -torch.arange(d_model // 2, dtype=torch.float64) / d_model)
+    return pairs(a.sin(), a.cos())
+
+
+@sinusoidal_positions.misconception(
+    "Your base is e. If you write the power as an exponential, the logarithm of the base belongs inside: "
+    "10000^(-2l/d) = exp(-2l/d log 10000)."
+)
+def base_e(T, d_model):
+    a = torch.arange(T, dtype=torch.float64)[:, None] * torch.exp(-even(d_model) / d_model)
+    return pairs(a.sin(), a.cos())
+
+
+@sinusoidal_positions.misconception(
+    "You multiply by the power of the base, so later clocks run faster and faster and repeat at random. Divide: each "
+    "pair turns more slowly than the one before."
+)
+def faster_and_faster(T, d_model):
+    a = angles(T, even(d_model) / d_model)
+    return pairs(a.sin(), a.cos())
+
+
+@sinusoidal_positions.misconception("Positions count from 0, so the first row is 0, 1, 0, 1, ...: yours starts at 1.")
+def counts_from_one(T, d_model):
+    a = (torch.arange(T, dtype=torch.float64)[:, None] + 1) * 10_000.0 ** (-even(d_model) / d_model)
+    return pairs(a.sin(), a.cos())
+
+
+@sinusoidal_positions.always("The product of two rows depends on their distance alone.")
+def distance_alone(call, rng):
+    table = call(T=12, d_model=8)
+    products = table @ table.mT
+    return all(close(products.diagonal(n), products[0, n].expand(12 - n)) for n in range(12))
+
+
+@sinusoidal_positions.always("A longer table begins with the shorter one.")
+def prefix(call, rng):
+    return close(call(T=9, d_model=6)[:5], call(T=5, d_model=6))

@@ -1,0 +1,583 @@
+"""Exercises of the chapter on linear regression."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mlcourse import linear_regression as lr
+from mlcourse.exercises.protocol import edge, exercise, random, worked
+
+# Four points whose best line is y = x + 1.5, with residuals -0.5, 0.5, 0.5, -0.5.
+X4 = np.array([[0.0], [1.0], [2.0], [3.0]])
+A4 = np.array([[0.0, 1.0], [1.0, 1.0], [2.0, 1.0], [3.0, 1.0]])
+Y4 = np.array([1.0, 3.0, 4.0, 4.0])
+SKLEARN_MODELS = (
+    "sklearn.linear_model.LinearRegression",
+    "sklearn.linear_model.Ridge",
+    "sklearn.linear_model.ridge_regression",
+)
+
+
+def data(rng, n, p):
+    """Features that are not centered, and a noisy affine target."""
+    X = rng.standard_normal((n, p)) + rng.uniform(1, 4, p)
+    return X, X @ rng.standard_normal(p) + rng.uniform(3, 9) + rng.standard_normal(n)
+
+
+def ones_last(X):
+    return np.hstack([X, np.ones((X.shape[0], 1))])
+
+
+# 1. fit_least_squares
+
+
+@exercise(
+    "linear_regression.fit_least_squares",
+    reference=lr.fit_least_squares,
+    points=6,
+    rtol=1e-6,
+    atol=1e-6,
+    forbidden=SKLEARN_MODELS,
+)
+def fit_least_squares(rng):
+    """Weights and intercept with the smallest sum of squared residuals, also when columns repeat one another."""
+    yield worked(X=X4.copy(), y=Y4.copy())
+    yield worked(X=np.hstack([X4, X4]), y=Y4.copy())
+    for n, p in [(7, 3), (9, 2), (12, 5)]:
+        X, y = data(rng, n, p)
+        yield random(X=X, y=y)
+    X, y = data(rng, 8, 3)
+    yield edge(X=X, y=np.full(8, 4.0))
+    yield edge(X=1e4 * X, y=1e4 * y)
+    X, y = data(rng, 9, 2)
+    yield edge(X=np.column_stack([X, X[:, 0] - 2 * X[:, 1]]), y=y)
+    yield edge(X=np.column_stack([X, np.zeros(9)]), y=y)
+
+
+@fit_least_squares.misconception(
+    "There is no intercept: your line is forced through the origin. Give the fit one number that is added to "
+    "every prediction, for example by a column of ones beside X, or by centering X and y first."
+)
+def no_intercept(X, y):
+    return np.linalg.lstsq(X, y, rcond=None)[0], 0.0
+
+
+@fit_least_squares.misconception(
+    "You invert (or solve with) A^T A, and here two columns say the same, so that matrix has no inverse. Many "
+    "weights fit equally well then. Choose the shortest: a solver built on the singular value decomposition does."
+)
+def inverse_of_a_singular_matrix(X, y):
+    A = ones_last(X)
+    theta = np.linalg.inv(A.T @ A) @ A.T @ y
+    return theta[:-1], theta[-1]
+
+
+EXAMPLES_TIMES_EXAMPLES = (
+    "You built A A^T, which compares examples with examples and has shape (n, n). The normal equations compare "
+    "columns with columns: A^T A, of shape (d, d), one equation per unknown."
+)
+
+
+@fit_least_squares.misconception(EXAMPLES_TIMES_EXAMPLES)
+def examples_times_examples_solved(X, y):
+    A = ones_last(X)
+    theta = np.linalg.solve(A @ A.T, A.T @ y)
+    return theta[:-1], theta[-1]
+
+
+@fit_least_squares.misconception(EXAMPLES_TIMES_EXAMPLES)
+def examples_times_examples_inverted(X, y):
+    A = ones_last(X)
+    theta = np.linalg.inv(A @ A.T) @ A.T @ y
+    return theta[:-1], theta[-1]
+
+
+@fit_least_squares.misconception(
+    "Your weights are right, your intercept is the one of the centered data. Shift it back: the best line passes "
+    "through the point of means, so the intercept must also undo what the weights make of the mean of X."
+)
+def intercept_not_shifted_back(X, y):
+    weights = np.linalg.lstsq(X - X.mean(axis=0), y - y.mean(), rcond=None)[0]
+    return weights, y.mean()
+
+
+@fit_least_squares.misconception(
+    "The column of ones is in one place, and you take the intercept from another: your intercept is the weight of"
+    " a feature. Split the solution where you put the ones."
+)
+def ones_first_read_last(X, y):
+    A = np.hstack([np.ones((X.shape[0], 1)), X])
+    theta = np.linalg.lstsq(A, y, rcond=None)[0]
+    return theta[:-1], theta[-1]
+
+
+@fit_least_squares.always("The residuals must sum to zero and be orthogonal to every column of X.")
+def residuals_are_orthogonal(call, rng):
+    X, y = data(rng, 10, 4)
+    weights, intercept = call(X=X.copy(), y=y.copy())
+    residual = y - (X @ weights + intercept)
+    return bool(abs(residual.sum()) < 1e-6 and np.abs(X.T @ residual).max() < 1e-6)
+
+
+@fit_least_squares.always("Adding 100 to every target must raise the intercept by 100 and leave the weights alone.")
+def a_shift_moves_only_the_intercept(call, rng):
+    X, y = data(rng, 9, 3)
+    weights, intercept = call(X=X.copy(), y=y.copy())
+    shifted, raised = call(X=X.copy(), y=y + 100)
+    return np.allclose(shifted, weights, atol=1e-6) and np.isclose(raised, intercept + 100, atol=1e-6)
+
+
+# 2. mse_gradient
+
+
+@exercise("linear_regression.mse_gradient", reference=lr.mse_gradient, points=6, rtol=1e-6, atol=1e-9)
+def mse_gradient(rng):
+    """Gradient of the mean squared error with respect to the parameters."""
+    yield worked(A=A4.copy(), y=Y4.copy(), theta=np.array([1.0, 1.0]))
+    for n, d in [(7, 3), (5, 4), (3, 6)]:
+        yield random(A=rng.standard_normal((n, d)), y=rng.standard_normal(n), theta=rng.standard_normal(d))
+    yield edge(A=A4.copy(), y=Y4.copy(), theta=np.array([1.0, 1.5]))
+    yield edge(A=np.array([[2.0, -3.0, 1.0]]), y=np.array([5.0]), theta=np.zeros(3))
+    yield edge(A=1e8 * A4, y=Y4.copy(), theta=np.array([1e8, -1e8]))
+
+
+@mse_gradient.misconception(
+    "The factor 2/n is missing. The square brings a 2 down, and the mean divides by the n examples."
+)
+def no_factor(A, y, theta):
+    return A.T @ (A @ theta - y)
+
+
+@mse_gradient.misconception(
+    "Your gradient is half of the true one: the derivative of r^2 is 2r, not r. Some books define the loss with "
+    "1/2 in front so that the 2 cancels; ours is the plain mean of the squares."
+)
+def derivative_of_the_square_without_two(A, y, theta):
+    return A.T @ (A @ theta - y) / A.shape[0]
+
+
+@mse_gradient.misconception(
+    "This is the gradient of the SUM of the squares. The loss is their mean: divide by n, or the right step size "
+    "will depend on how much data you have."
+)
+def sum_for_mean(A, y, theta):
+    return 2 * A.T @ (A @ theta - y)
+
+
+@mse_gradient.misconception(
+    "The sign is reversed. The residual in the loss is prediction minus target; with target minus prediction the "
+    "inner derivative is -A, and that minus must be kept. A step against your gradient climbs."
+)
+def reversed_sign(A, y, theta):
+    return 2 / A.shape[0] * A.T @ (y - A @ theta)
+
+
+@mse_gradient.misconception(
+    "You differentiated with respect to the data: your answer has the shape of A. We cannot change what was "
+    "measured. Differentiate with respect to theta: one number per parameter, shape (d,)."
+)
+def gradient_in_the_data(A, y, theta):
+    return 2 / A.shape[0] * np.outer(A @ theta - y, theta)
+
+
+@mse_gradient.misconception("You divide by the number of columns d. The mean runs over the n examples, the rows of A.")
+def divided_by_columns(A, y, theta):
+    return 2 / A.shape[1] * A.T @ (A @ theta - y)
+
+
+@mse_gradient.always("It must agree with the slope measured by moving each parameter a little both ways.")
+def equals_finite_differences(call, rng):
+    A, y, theta = rng.standard_normal((6, 4)), rng.standard_normal(6), rng.standard_normal(4)
+    h = 1e-5
+    slopes = [
+        (np.mean((A @ (theta + h * e) - y) ** 2) - np.mean((A @ (theta - h * e) - y) ** 2)) / (2 * h) for e in np.eye(4)
+    ]
+    return np.allclose(call(A=A.copy(), y=y.copy(), theta=theta.copy()), slopes, rtol=1e-5, atol=1e-7)
+
+
+@mse_gradient.always("It must not change when the data are repeated: a mean does not know how often they were copied.")
+def repeated_data(call, rng):
+    A, y, theta = rng.standard_normal((5, 3)), rng.standard_normal(5), rng.standard_normal(3)
+    once = call(A=A.copy(), y=y.copy(), theta=theta.copy())
+    return np.allclose(call(A=np.vstack([A, A]), y=np.concatenate([y, y]), theta=theta.copy()), once)
+
+
+# 3. gradient_descent
+
+
+@exercise("linear_regression.gradient_descent", reference=lr.gradient_descent, points=6, rtol=1e-6, atol=1e-9)
+def gradient_descent(rng):
+    """Path of gradient descent on the mean squared error, the start included."""
+    yield worked(A=A4.copy(), y=Y4.copy(), start=np.zeros(2), step_size=0.1, steps=2)
+    for n, d, steps in [(7, 3, 4), (5, 2, 6), (4, 5, 3)]:
+        A = rng.standard_normal((n, d))
+        yield random(A=A, y=rng.standard_normal(n), start=rng.standard_normal(d), step_size=0.07, steps=steps)
+    yield edge(A=A4.copy(), y=Y4.copy(), start=np.array([2.0, -1.0]), step_size=0.1, steps=0)
+    yield edge(A=A4.copy(), y=Y4.copy(), start=np.array([1.0, 1.5]), step_size=0.1, steps=3)
+    yield edge(A=np.array([[2.0]]), y=np.array([6.0]), start=np.array([1.0]), step_size=0.125, steps=1)
+
+
+def slope(A, y, theta):
+    return 2 / A.shape[0] * A.T @ (A @ theta - y)
+
+
+@gradient_descent.misconception(
+    "You add the gradient, so you climb: the gradient points where the loss GROWS fastest. Subtract it."
+)
+def plus_sign(A, y, start, step_size, steps):
+    path = [start]
+    for _ in range(steps):
+        path.append(path[-1] + step_size * slope(A, y, path[-1]))
+    return np.stack(path)
+
+
+@gradient_descent.misconception(
+    "Every row of your path is the same array, the last point, and start was overwritten. `theta -= ...` changes "
+    "the array in place, and your list holds that one array many times. Build a new array in every step: `theta ="
+    " theta - ...`."
+)
+def updates_in_place(A, y, start, step_size, steps):
+    theta = start
+    path = [theta]
+    for _ in range(steps):
+        theta -= step_size * slope(A, y, theta)
+        path.append(theta)
+    return np.stack(path)
+
+
+@gradient_descent.misconception(
+    "The path is right, but your function overwrites start: `theta = start` makes a second name, not a copy, and "
+    "`theta -= ...` then changes the caller's array. Copy it first, or write `theta = theta - ...`."
+)
+def overwrites_the_start(A, y, start, step_size, steps):
+    theta = start
+    path = [theta.copy()]
+    for _ in range(steps):
+        theta -= step_size * slope(A, y, theta)
+        path.append(theta.copy())
+    return np.stack(path)
+
+
+@gradient_descent.misconception(
+    "One step too many: the path has steps + 2 rows. With the start in row 0, `steps` updates make steps + 1 rows."
+)
+def one_step_too_many(A, y, start, step_size, steps):
+    path = [start]
+    for _ in range(steps + 1):
+        path.append(path[-1] - step_size * slope(A, y, path[-1]))
+    return np.stack(path)
+
+
+@gradient_descent.misconception(
+    "The start is missing: row 0 of your path is the point after the first step. Keep the start as row 0."
+)
+def start_left_out(A, y, start, step_size, steps):
+    theta, path = start, []
+    for _ in range(steps):
+        theta = theta - step_size * slope(A, y, theta)
+        path.append(theta)
+    return np.stack(path)
+
+
+@gradient_descent.misconception(
+    "You take the slope once, at the start, and walk on with it. The slope changes as you move: compute it again "
+    "at every point, inside the loop."
+)
+def slope_of_the_start(A, y, start, step_size, steps):
+    gradient = slope(A, y, start)
+    return np.stack([start - k * step_size * gradient for k in range(steps + 1)])
+
+
+@gradient_descent.misconception(
+    "Your steps are half as long as they should be: the factor 2 of the derivative of a square is missing in your"
+    " gradient."
+)
+def gradient_without_two(A, y, start, step_size, steps):
+    path = [start]
+    for _ in range(steps):
+        path.append(path[-1] - step_size * slope(A, y, path[-1]) / 2)
+    return np.stack(path)
+
+
+@gradient_descent.always("With a step size below the bound the loss must never rise along the path.")
+def loss_never_rises(call, rng):
+    A, y = rng.standard_normal((8, 3)), rng.standard_normal(8)
+    step_size = 0.9 * 8 / np.linalg.norm(A, 2) ** 2
+    path = np.asarray(call(A=A.copy(), y=y.copy(), start=np.full(3, 2.0), step_size=step_size, steps=9))
+    losses = np.mean((path @ A.T - y) ** 2, axis=1)
+    return path.shape == (10, 3) and bool(np.all(np.diff(losses) <= 1e-12))
+
+
+@gradient_descent.always("Walking on from a point of the path must give the rest of the path.")
+def can_be_continued(call, rng):
+    A, y, start = rng.standard_normal((6, 2)), rng.standard_normal(6), rng.standard_normal(2)
+    whole = call(A=A.copy(), y=y.copy(), start=start.copy(), step_size=0.1, steps=7)
+    rest = call(A=A.copy(), y=y.copy(), start=whole[3].copy(), step_size=0.1, steps=4)
+    return whole.shape == (8, 2) and np.allclose(whole[3:], rest)
+
+
+# 4. fit_ridge
+
+
+@exercise(
+    "linear_regression.fit_ridge",
+    reference=lr.fit_ridge,
+    points=6,
+    rtol=1e-6,
+    atol=1e-8,
+    forbidden=SKLEARN_MODELS,
+)
+def fit_ridge(rng):
+    """Least squares with a price on long weights, and an intercept that is free of charge."""
+    yield worked(X=X4.copy(), y=Y4.copy(), penalty=20.0)
+    for n, p, penalty in [(7, 3, 2.0), (9, 2, 0.5), (4, 6, 3.0)]:
+        X, y = data(rng, n, p)
+        yield random(X=X, y=y, penalty=penalty)
+    X, y = data(rng, 8, 3)
+    yield edge(X=X, y=y, penalty=0.0)
+    yield edge(X=X, y=y, penalty=1e9)
+    yield edge(X=np.hstack([X, X]), y=y, penalty=1.0)
+    yield edge(X=np.array([[2.0, 5.0]]), y=np.array([3.0]), penalty=1.0)
+
+
+def ridge_solution(gram, right, penalty):
+    return np.linalg.solve(gram + penalty * np.eye(len(gram)), right)
+
+
+@fit_ridge.misconception(
+    "You penalize the intercept too, so your predictions are pulled towards 0, and a shift of y changes the fit. "
+    "Leave it free: center X and y, fit the weights, then compute the intercept."
+)
+def penalizes_the_intercept(X, y, penalty):
+    A = ones_last(X)
+    theta = ridge_solution(A.T @ A, A.T @ y, penalty)
+    return theta[:-1], theta[-1]
+
+
+@fit_ridge.misconception(
+    "Your penalty is n times too strong. Here lambda stands beside the SUM of the squared errors, so the normal "
+    "equations get lambda itself. Lambda times n belongs to the mean of the squared errors."
+)
+def lambda_times_n(X, y, penalty):
+    x_mean = X.mean(axis=0)
+    gram, right = (X - x_mean).T @ (X - x_mean), (X - x_mean).T @ (y - y.mean())
+    weights = ridge_solution(gram, right, penalty * len(y))
+    return weights, y.mean() - x_mean @ weights
+
+
+@fit_ridge.misconception(
+    "You subtract the penalty, which rewards long weights and can even make the matrix singular. Setting the "
+    "gradient 2 X^T (Xw - y) + 2 lambda w to zero puts a PLUS on the diagonal."
+)
+def minus_the_penalty(X, y, penalty):
+    x_mean = X.mean(axis=0)
+    gram, right = (X - x_mean).T @ (X - x_mean), (X - x_mean).T @ (y - y.mean())
+    weights = ridge_solution(gram, right, -penalty)
+    return weights, y.mean() - x_mean @ weights
+
+
+@fit_ridge.misconception(
+    "You add lambda to every entry of the matrix, not to its diagonal. The square of the length of w has no "
+    "products of two different weights: use lambda times the identity."
+)
+def lambda_everywhere(X, y, penalty):
+    x_mean = X.mean(axis=0)
+    gram, right = (X - x_mean).T @ (X - x_mean), (X - x_mean).T @ (y - y.mean())
+    weights = np.linalg.pinv(gram + penalty) @ right
+    return weights, y.mean() - x_mean @ weights
+
+
+@fit_ridge.misconception(
+    "Your weights are right, your intercept is the one of the centered data. Subtract what the weights make of "
+    "the mean of X."
+)
+def ridge_intercept_not_shifted_back(X, y, penalty):
+    x_mean = X.mean(axis=0)
+    gram, right = (X - x_mean).T @ (X - x_mean), (X - x_mean).T @ (y - y.mean())
+    return ridge_solution(gram, right, penalty), y.mean()
+
+
+@fit_ridge.misconception(
+    "There is no intercept: your fit is forced through the origin. Center X and y first, then add the intercept back."
+)
+def ridge_without_intercept(X, y, penalty):
+    return ridge_solution(X.T @ X, X.T @ y, penalty), 0.0
+
+
+@fit_ridge.always("Adding 100 to every target must raise the intercept by 100 and leave the weights alone.")
+def ridge_shift_moves_only_the_intercept(call, rng):
+    X, y = data(rng, 9, 3)
+    weights, intercept = call(X=X.copy(), y=y.copy(), penalty=4.0)
+    shifted, raised = call(X=X.copy(), y=y + 100, penalty=4.0)
+    return np.allclose(shifted, weights, atol=1e-6) and np.isclose(raised, intercept + 100, atol=1e-6)
+
+
+@fit_ridge.always("A larger penalty must never give longer weights.")
+def weights_shrink(call, rng):
+    X, y = data(rng, 9, 4)
+    lengths = [np.linalg.norm(call(X=X.copy(), y=y.copy(), penalty=p)[0]) for p in (0.1, 1.0, 10.0, 100.0)]
+    return bool(np.all(np.diff(lengths) <= 1e-9))
+
+
+# 5. r2_score
+
+
+@exercise(
+    "linear_regression.r2_score",
+    reference=lr.r2_score,
+    points=6,
+    rtol=1e-6,
+    atol=1e-9,
+    forbidden=("sklearn.metrics.r2_score",),
+)
+def r2_score(rng):
+    """Share of the variation of the targets that the predictions explain; negative when worse than their mean."""
+    yield worked(y=Y4.copy(), predictions=np.array([1.0, 2.0, 3.0, 5.0]))
+    yield worked(y=Y4.copy(), predictions=np.array([4.0, 4.0, 3.0, 1.0]))
+    for n, noise in [(7, 0.5), (5, 3.0), (11, 0.1)]:
+        y = 5 + 2 * rng.standard_normal(n)
+        yield random(y=y, predictions=0.7 * y + noise * rng.standard_normal(n))
+    y = rng.standard_normal(6)
+    yield edge(y=y, predictions=y.copy())
+    yield edge(y=y, predictions=np.full(6, y.mean()))
+    yield edge(y=np.full(4, 2.0), predictions=np.full(4, 2.0))
+    yield edge(y=np.full(4, 2.0), predictions=np.array([2.0, 2.0, 2.0, 3.0]))
+
+
+@r2_score.misconception(
+    "Your ratio is upside down. The unexplained part, sum (y - prediction)^2, goes on top; the whole, sum (y - "
+    "mean)^2, below."
+)
+def inverted_ratio(y, predictions):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return 1 - np.sum((y - y.mean()) ** 2) / np.sum((y - predictions) ** 2)
+
+
+@r2_score.misconception(
+    "You cut negative scores off at 0. R2 may be negative: then the predictions are worse than the mean of y, and"
+    " that is what you need to know."
+)
+def clipped_at_zero(y, predictions):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return max(0.0, 1 - np.sum((y - predictions) ** 2) / np.sum((y - y.mean()) ** 2))
+
+
+@r2_score.misconception(
+    "You measure the spread of y around the mean of the PREDICTIONS. The rival is the best constant for y: the "
+    "mean of y."
+)
+def mean_of_the_predictions(y, predictions):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return 1 - np.sum((y - predictions) ** 2) / np.sum((y - predictions.mean()) ** 2)
+
+
+@r2_score.misconception(
+    "This is the squared correlation. It forgives predictions on a wrong scale, shifted, or even reversed. The "
+    "two agree only for a least-squares fit with intercept on its own training data."
+)
+def squared_correlation(y, predictions):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.corrcoef(y, predictions)[0, 1] ** 2
+
+
+@r2_score.misconception(
+    "This is the variation of the predictions over that of y. It says how much they move, not whether they move "
+    "with y. The two agree only for a least-squares fit with intercept on its own training data."
+)
+def explained_over_total(y, predictions):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.sum((predictions - y.mean()) ** 2) / np.sum((y - y.mean()) ** 2)
+
+
+@r2_score.misconception(
+    "The arguments are mixed up: the spread below the fraction must be that of the targets, the first argument. "
+    "R2 is not symmetric."
+)
+def arguments_swapped(y, predictions):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return 1 - np.sum((y - predictions) ** 2) / np.sum((predictions - predictions.mean()) ** 2)
+
+
+@r2_score.always("Measuring y and the predictions in other units (times 3, plus 7) must not change the score.")
+def units_do_not_matter(call, rng):
+    y, noise = rng.standard_normal(8), rng.standard_normal(8)
+    return np.isclose(call(y=y, predictions=y + noise), call(y=3 * y + 7, predictions=3 * (y + noise) + 7))
+
+
+@r2_score.always("Predicting the mean of y everywhere must score 0, and the truth must score 1.")
+def known_scores(call, rng):
+    y = rng.standard_normal(6)
+    mean_score, best = call(y=y.copy(), predictions=np.full(6, y.mean())), call(y=y.copy(), predictions=y.copy())
+    return np.isclose(mean_score, 0, atol=1e-9) and np.isclose(best, 1)
+
+
+# 6. reduce_loss
+
+
+@exercise(
+    "linear_regression.reduce_loss",
+    reference=lr.reduce_loss,
+    points=6,
+    rtol=1e-6,
+    atol=1e-9,
+    forbidden=("numpy.average",),
+)
+def reduce_loss(rng):
+    """Three ways to turn n losses into one number: mean, worst case, weighted mean."""
+    yield worked(losses=np.array([1.0, 4.0, 1.0, 2.0]), weights=np.array([1.0, 2.0, 1.0, 1.0]))
+    for n in (3, 6, 9):
+        yield random(losses=rng.uniform(0, 5, n), weights=rng.uniform(0.1, 4, n))
+    yield edge(losses=np.array([3.0]), weights=np.array([0.25]))
+    yield edge(losses=np.array([5.0, 1.0, 2.0]), weights=np.array([0.0, 0.0, 7.0]))
+    yield edge(losses=np.array([2.0, 2.0, 2.0]), weights=np.array([1e9, 1.0, 1e-9]))
+    yield edge(losses=np.zeros(4), weights=np.ones(4))
+
+
+@reduce_loss.misconception(
+    "The weights are not normalized: twice the weights give twice the loss. Importances count only by their "
+    "ratios: divide by their sum."
+)
+def weights_not_normalized(losses, weights):
+    return losses.mean(), losses.max(), losses @ weights
+
+
+@reduce_loss.misconception(
+    "You divide the weighted sum by n, the number of losses. That is right only if the weights happen to sum to "
+    "n: divide by the sum of the weights."
+)
+def weighted_sum_over_n(losses, weights):
+    return losses.mean(), losses.max(), (losses * weights).mean()
+
+
+@reduce_loss.misconception(
+    "Your first number is the sum. The mean also divides by n, so that losses of data sets of different size can "
+    "be compared."
+)
+def sum_of_losses_for_mean(losses, weights):
+    return losses.sum(), losses.max(), losses @ weights / weights.sum()
+
+
+@reduce_loss.misconception("Your second number says WHERE the worst loss is (its index), not how large it is.")
+def index_of_the_worst(losses, weights):
+    return losses.mean(), float(np.argmax(losses)), losses @ weights / weights.sum()
+
+
+@reduce_loss.misconception(
+    "You weight the losses before taking the maximum. The worst case is the largest loss itself, whatever its "
+    "importance."
+)
+def worst_of_the_weighted(losses, weights):
+    return losses.mean(), (losses * weights).max(), losses @ weights / weights.sum()
+
+
+@reduce_loss.always("Multiplying all weights by 10 must change nothing.")
+def only_ratios_matter(call, rng):
+    losses, weights = rng.uniform(0, 5, 7), rng.uniform(0.1, 4, 7)
+    return np.allclose(call(losses=losses, weights=weights), call(losses=losses, weights=10 * weights))
+
+
+@reduce_loss.always("With equal weights the weighted mean must be the mean, and neither may exceed the worst loss.")
+def equal_weights(call, rng):
+    losses = rng.uniform(0, 5, 7)
+    mean, worst, weighted = call(losses=losses, weights=np.full(7, 0.3))
+    return bool(np.isclose(mean, weighted) and mean <= worst + 1e-12)
