@@ -11,7 +11,7 @@ import pytest
 import scipy.linalg
 import sklearn.linear_model
 import sklearn.metrics
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.model_selection import train_test_split
@@ -115,8 +115,6 @@ def test_weighted_fit_equals_scikit_learn(make):
 def test_solvers_equal_scipy(solve, n, p, make):
     X, y = problem(n, p)
     A = lr.design_matrix(X)
-    if A.shape[0] < A.shape[1]:
-        return
     np.testing.assert_allclose(as_numpy(solve(make(A), make(y))), scipy.linalg.lstsq(A, y)[0], rtol=1e-7)
 
 
@@ -221,8 +219,7 @@ def test_a_step_of_descent_lowers_the_loss(make):
 @settings(max_examples=60, deadline=None)
 def test_r2_equals_scikit_learn(y, seed):
     predictions = y + np.random.default_rng(seed).standard_normal(y.size)
-    if np.ptp(y) < 1e-6 and np.ptp(y) > 0:
-        return
+    assume(np.ptp(y) > 1e-3)  # constant targets have a test of their own
     np.testing.assert_allclose(lr.r2_score(y, predictions), sklearn.metrics.r2_score(y, predictions), rtol=1e-7)
     on_torch = lr.r2_score(torch.as_tensor(y), torch.as_tensor(predictions))
     np.testing.assert_allclose(as_numpy(on_torch), lr.r2_score(y, predictions), rtol=1e-7)
