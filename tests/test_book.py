@@ -102,6 +102,18 @@ def test_chapter_has_two_figures_with_caption_and_alternative(name: str, soups: 
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
+def test_figures_and_equations_are_counted_from_one(name: str, soups: dict[str, BeautifulSoup]) -> None:
+    body = article(soups[f"{name}.html"])
+    figures = [tag.get_text().split()[-1] for tag in body.select("figcaption .caption-number")]
+    equations = [tag.get_text().strip("()¶# \n") for tag in body.select(".eqno")]
+    for numbers in (figures, equations):
+        assert [int(number) for number in numbers] == list(range(1, len(numbers) + 1))
+    for link in body.select('a[href^="#equation-"]:not(.headerlink)'):
+        target = body.find(id=link["href"][1:])
+        assert target.select_one(".eqno").get_text().startswith(link.get_text())
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
 def test_mistakes_and_questions_are_named(name: str, soups: dict[str, BeautifulSoup]) -> None:
     for title in ("Common mistakes", "Questions"):
         section = next(
@@ -248,7 +260,7 @@ def test_front_matter_of_a_written_chapter_replaces_its_entry() -> None:
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
-def test_copy_holds_no_myst(name: str, html: Path) -> None:
+def test_copy_holds_no_myst(name: str, html: Path, soups: dict[str, BeautifulSoup]) -> None:
     notebook = nbformat.read(html / "notebooks" / f"{name}.ipynb", as_version=4)
     text = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     for kind in (RAW_ROLE, RAW_DIRECTIVE, RAW_TARGET):
@@ -258,6 +270,8 @@ def test_copy_holds_no_myst(name: str, html: Path) -> None:
     assert "jupytext" not in text
     assert text.startswith("# ")
     assert "## References" in text
+    equations = article(soups[f"{name}.html"]).select(".eqno")
+    assert [int(number) for number in re.findall(r"\\tag\{(\d+)\}", text)] == list(range(1, len(equations) + 1))
     code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     assert code[0] == install_cell(read_settings(ROOT).address)
 

@@ -140,7 +140,10 @@ def luminance(rgb: np.ndarray) -> np.ndarray:
 
 def contrast(picture: bytes) -> float:
     """Return the contrast between the commonest color of a picture, its panel, and its darkest or lightest part."""
-    pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).reshape(-1, 3).astype(float)
+    image = Image.open(io.BytesIO(picture)).convert("RGB")
+    frame = 16  # pixels at the border, where the page shows
+    inside = image.crop((frame, frame, image.width - frame, image.height - frame))
+    pixels = np.asarray(inside).reshape(-1, 3).astype(float)
     colors, counts = np.unique(pixels, axis=0, return_counts=True)
     panel = luminance(colors[counts.argmax()])
     values = luminance(pixels)

@@ -16,7 +16,7 @@ if str(ROOT) not in sys.path:
 from course.card import ChapterCard  # noqa: E402
 from course.citations import register_citation_style  # noqa: E402
 from course.exercises import ChapterExercises  # noqa: E402
-from course.figures import number_figures_by_page  # noqa: E402
+from course.numbers import number_by_page  # noqa: E402
 from course.punctuation import KeepPunctuation  # noqa: E402
 from course.repository import show_repository_buttons  # noqa: E402
 from course.timeline import Timeline  # noqa: E402
@@ -32,7 +32,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("timeline", Timeline)
     app.add_post_transform(KeepPunctuation)
     app.connect("config-inited", show_repository_buttons)
-    app.connect("env-updated", number_figures_by_page)
+    app.connect("env-check-consistency", number_by_page)
     register_citation_style()
     register_reference_style()
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

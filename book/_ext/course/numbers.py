@@ -1,4 +1,4 @@
-"""Figures are numbered from 1 on each page, as in the notebook copy of the page."""
+"""Figures and equations are numbered from 1 on each page, as in the notebook copy of the page."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 
-def number_figures_by_page(app: Sphinx, env: BuildEnvironment) -> list[str]:
-    """Count figures and tables anew on each page; Sphinx counts through the book where chapters have no number."""
+def number_by_page(app: Sphinx, env: BuildEnvironment) -> None:
+    """Count figures and equations anew on each page; Sphinx counts through the book where chapters have no number."""
     for kinds in env.toc_fignumbers.values():
         for kind, numbers in kinds.items():
             kinds[kind] = {name: (position,) for position, name in enumerate(numbers, start=1)}
-    return []
