@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
 
+from mlcourse.exercises import find
 from mlcourse.exercises.protocol import Exercise, edge, exercise, random, worked
 from mlcourse.grading import evaluate
 from mlcourse.grading.compare import difference
@@ -19,7 +21,10 @@ def weighted_sum(X, w):
     return X @ w
 
 
-@exercise("toy.weighted_sum", reference=weighted_sum, points=6, forbidden=("numpy.einsum", "torch.Tensor.mv"))
+FORBIDDEN = ("numpy.einsum", "torch.Tensor.mv", "torch.nn.functional.linear")
+
+
+@exercise("toy.weighted_sum", reference=weighted_sum, points=6, forbidden=FORBIDDEN)
 def toy(rng):
     """The weighted sum of each row."""
     yield worked(X=np.array([[1.0, 2.0, 3.0]]), w=np.array([1.0, 0.0, 2.0]))
@@ -54,6 +59,11 @@ def writes_into_its_input(X, w):
 @toy.misconception("You leave rows with nan out. A missing value must stay visible.")
 def hides_nan(X, w):
     return np.nan_to_num(X) @ w
+
+
+class Fit(NamedTuple):
+    weights: float
+    intercept: float
 
 
 class Liar(np.ndarray):
@@ -193,19 +203,48 @@ def test_the_inputs_of_one_call_are_not_those_of_the_next():
     assert evaluate(toy, keeps).score == 6
 
 
-@pytest.mark.parametrize("shortcut", ["global", "alias", "helper", "inside", "method", "reference"])
+SHORTCUTS = {
+    "global": "def f(X, w):\n    return np.einsum('np,p->n', X, w)",
+    "alias": "g = np.einsum\ndef f(X, w):\n    return g('np,p->n', X, w)",
+    "module alias": "n = np\ndef f(X, w):\n    return n.einsum('np,p->n', X, w)",
+    "helper": "def h(X, w):\n    return np.einsum('np,p->n', X, w)\ndef f(X, w):\n    return h(X, w)",
+    "inner function": "def f(X, w):\n    def g():\n        return np.einsum('np,p->n', X, w)\n    return g()",
+    "import inside": "def f(X, w):\n    import numpy\n    return numpy.einsum('np,p->n', X, w)",
+    "import as": "def f(X, w):\n    import numpy as n\n    return n.einsum('np,p->n', X, w)",
+    "import deep": "def f(X, w):\n    import torch.nn.functional as F\n    return F.linear(X, w)",
+    "import from": "def f(X, w):\n    from numpy import array, einsum as e\n    return e('np,p->n', X, w)",
+    "method": "def f(X, w):\n    import torch\n    return torch.tensor(X).mv(torch.tensor(w)).numpy()",
+    "default": "def f(X, w, g=np.einsum):\n    return g('np,p->n', X, w)",
+    "partial": "import functools\nf = functools.partial(np.einsum, 'np,p->n')",
+    "cached": "import functools\n@functools.cache\ndef g():\n    return np.einsum\n"
+    "def f(X, w):\n    return g()('np,p->n', X, w)",
+    "table": "table = {'g': np.einsum}\ndef f(X, w):\n    return table['g']('np,p->n', X, w)",
+    "instance": "class C:\n    def __call__(self, X, w):\n        return np.einsum('np,p->n', X, w)\nf = C()",
+    "attribute": "class C:\n    def __init__(self):\n        self.g = np.einsum\n    def __call__(self, X, w):\n"
+    "        return self.g('np,p->n', X, w)\nf = C()",
+    "static method": "class C:\n    @staticmethod\n    def g(X, w):\n"
+    "        return np.einsum('np,p->n', X, w)\nf = C.g",
+    "closure": "def make(g):\n    def f(X, w):\n        return g('np,p->n', X, w)\n    return f\nf = make(np.einsum)",
+    "reference": "def f(X, w):\n    return weighted_sum_of_the_course(X, w)",
+    "catalogue": "from mlcourse.exercises import find\n"
+    "def f(X, w):\n    return find('toy.weighted_sum').reference(X, w)",
+}
+
+
+@pytest.mark.parametrize("shortcut", SHORTCUTS)
 def test_shortcuts_are_found_through_every_path(shortcut):
-    namespace = {"np": np, "weighted_sum_of_the_course": weighted_sum}
-    text = {
-        "global": "def f(X, w):\n    return np.einsum('np,p->n', X, w)",
-        "alias": "g = np.einsum\ndef f(X, w):\n    return g('np,p->n', X, w)",
-        "helper": "def h(X, w):\n    return np.einsum('np,p->n', X, w)\ndef f(X, w):\n    return h(X, w)",
-        "inside": "def f(X, w):\n    from numpy import einsum as e\n    return e('np,p->n', X, w)",
-        "method": "def f(X, w):\n    import torch\n    return torch.tensor(X).mv(torch.tensor(w)).numpy()",
-        "reference": "def f(X, w):\n    return weighted_sum_of_the_course(X, w)",
-    }[shortcut]
-    exec(text, namespace)
+    namespace = {"np": np, "weighted_sum_of_the_course": weighted_sum, "__name__": "notebook"}
+    exec(SHORTCUTS[shortcut], namespace)
     assert evaluate(toy, namespace["f"]).status == "forbidden"
+
+
+def test_the_other_references_of_the_chapter_are_forbidden_too():
+    text = "import mlcourse.linear_regression as lr\ndef f(A, y, theta):\n    return lr.mse_loss(A, y, theta)"
+    namespace = {"__name__": "notebook"}
+    exec(text, namespace)
+    report = evaluate("linear_regression.mse_gradient", namespace["f"])
+    assert report.status == "forbidden"
+    assert "mlcourse.linear_regression" in report.feedback
 
 
 def test_an_honest_function_of_the_same_name_is_no_shortcut():
@@ -332,6 +371,29 @@ def numbers(*values):
 )
 def test_what_agrees(got, expected, agree):
     assert (difference(got, expected, 1e-6, 1e-9) is None) is agree
+
+
+def test_digits_that_differ_are_shown():
+    found = difference(1.000004, 1.0, 1e-6, 1e-9)
+    assert found.detail == "you return 1.000004, expected 1 (close, but outside the tolerance)"
+
+
+def test_a_factor_is_named_only_where_all_wrong_values_share_it():
+    shared = difference(numbers(2.0, 4.0), numbers(1.0, 2.0), 1e-6, 1e-9)
+    assert "2 times too large" in shared.detail
+    mixed = difference(numbers(2.0, 1.0), numbers(1.0, 2.0), 1e-6, 1e-9)
+    assert "times" not in mixed.detail
+
+
+def test_a_named_tuple_is_a_tuple():
+    assert difference(to_plain(Fit(1.0, 2.0)), (1.0, 2.0), 1e-6, 1e-9) is None
+
+
+def test_two_functions_in_the_wrong_order_are_told_so():
+    split, merge = find("attention.split_heads").reference
+    report = evaluate("attention.split_heads", (merge, split))
+    assert report.status == "missing"
+    assert "another order: (split_heads, merge_heads)" in report.feedback
 
 
 def test_the_first_wrong_entry_is_named_with_both_values():

@@ -85,7 +85,7 @@ def _number_difference(got: Any, expected: Any, rtol: float, atol: float, where:
         return Difference(f"not finite{where}", f"you return {theirs}, expected {_show(ours)}")
     return Difference(
         f"wrong value{where}",
-        f"you return {_show(theirs)}, expected {_show(ours)}{_ratio(theirs, ours)}",
+        f"you return {_compared(theirs, ours)}{_ratio(theirs, ours)}",
     )
 
 
@@ -116,8 +116,8 @@ def _value_difference(theirs: np.ndarray, ours: np.ndarray, wrong: np.ndarray, w
     count = "" if wrong.all() else f"; {int(wrong.sum())} of {wrong.size} values are wrong"
     return Difference(
         f"wrong values{where} (shape {ours.shape} is right)",
-        f"at {list(index)} you return {_show(theirs[index])}, expected {_show(ours[index])}"
-        f"{_ratio(theirs[index].item(), ours[index].item())}{count}",
+        f"at {list(index)} you return {_compared(theirs[index], ours[index])}"
+        f"{_shared_ratio(theirs[wrong], ours[wrong])}{count}",
     )
 
 
@@ -153,10 +153,26 @@ def _close(theirs: np.ndarray, ours: np.ndarray, rtol: float, atol: float) -> np
         return np.isclose(theirs, ours, rtol=rtol, atol=atol, equal_nan=True)
 
 
-def _show(value: Any) -> str:
+def _show(value: Any, digits: int = 5) -> str:
     if isinstance(value, bool | np.bool_):
         return str(bool(value))
-    return f"{value:.5g}"
+    return f"{value:.{digits}g}"
+
+
+def _compared(theirs: Any, ours: Any) -> str:
+    """Write both numbers with as many digits as it takes to see that they differ."""
+    for digits in (5, 9, 17):
+        left, right = _show(theirs, digits), _show(ours, digits)
+        if left != right:
+            close = digits > 5
+            return f"{left}, expected {right}" + (" (close, but outside the tolerance)" if close else "")
+    return f"{theirs!r}, expected {ours!r}"
+
+
+def _shared_ratio(theirs: np.ndarray, ours: np.ndarray) -> str:
+    """Say by what factor values are off, when it is the same factor for all that are wrong."""
+    words = {_ratio(a, b) for a, b in zip(theirs.tolist(), ours.tolist(), strict=True)}
+    return words.pop() if len(words) == 1 else ""
 
 
 def _ratio(theirs: Any, ours: Any) -> str:

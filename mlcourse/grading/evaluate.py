@@ -57,6 +57,8 @@ def evaluate(exercise: Exercise | str, candidate: Any, seed: int | None = None) 
     (0.0, 'wrong')
     """
     exercise = find(exercise) if isinstance(exercise, str) else exercise
+    if isinstance(exercise.reference, tuple) and isinstance(candidate, list):
+        candidate = tuple(candidate)
     absent = _what_is_missing(exercise, candidate)
     if absent:
         return write_report(exercise.name, 0.0, exercise.points, "missing", [("missing", absent)])
@@ -128,6 +130,9 @@ def _what_is_missing(exercise: Exercise, candidate: Any) -> str | None:
         names = [part.__name__ for part in exercise.reference]
         if not isinstance(candidate, tuple) or len(candidate) != len(names):
             return f"This exercise takes a tuple of {len(names)}: ({', '.join(names)})."
+        given = [getattr(part, "__name__", "") for part in candidate]
+        if given != names and sorted(given) == sorted(names):
+            return f"The functions come in another order: ({', '.join(names)})."
         parts = dict(zip(names, candidate, strict=True))
     for name, part in parts.items():
         if not callable(part):

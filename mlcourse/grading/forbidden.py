@@ -1,19 +1,63 @@
 """Names that would make an exercise empty: calling what the exercise asks to write.
 
 The search follows names from the submission's own code to the objects behind them. A local function that happens to
-have the same name, a comment or a string is no violation.
+have the same name, a comment or a string is no violation. What code builds while it runs (a name put together from
+strings) is not found.
 """
 
 from __future__ import annotations
 
 import dis
+import functools
 import importlib
 import inspect
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 UNKNOWN = object()
+# Neither changes what the next step of the code works on.
+SILENT = {"PRECALL", "CACHE", "PUSH_NULL", "EXTENDED_ARG", "COPY_FREE_VARS", "RESUME", "MAKE_CELL", "NOP"}
+
+
+class Search:
+    """One search for forbidden objects in the code of one submission."""
+
+    def __init__(self, names: tuple[str, ...], references: Any) -> None:
+        resolved = ((resolve(name), name) for name in names)
+        self.targets = {id(found): name for found, name in resolved if found is not UNKNOWN}
+        for reference in references if isinstance(references, tuple) else (references,):
+            self.targets[id(reference)] = f"{reference.__module__}.{reference.__qualname__}"
+        for name in ("mlcourse.exercises.find", "mlcourse.exercises.catalogue"):  # they lead to the references
+            self.targets[id(resolve(name))] = name
+        methods = (name for name in names if name.startswith(("torch.Tensor.", "numpy.ndarray.")))
+        self.methods = {name.rpartition(".")[2]: name for name in methods}
+        self.homes = _homes(references)
+        self.seen: set[int] = set()
+
+    def in_parts(self, parts: Iterable[Any]) -> str | None:
+        """Return the first forbidden name that any of these objects is or reaches."""
+        return next((found for part in parts if (found := self.in_object(part))), None)
+
+    def in_object(self, part: Any) -> str | None:
+        """Return the forbidden name that an object is or reaches, or None."""
+        if isinstance(part, Method):
+            return self.methods.get(part.name)
+        if id(part) in self.targets:
+            return self.targets[id(part)]
+        if _home_of(part) in self.homes:  # the chapter's other references
+            return f"{_home_of(part)}.{getattr(part, '__qualname__', '*')}"
+        if id(part) in self.seen or not is_own(part):
+            return None
+        self.seen.add(id(part))
+        return self.in_parts(reached_from(part))
+
+
+class Method:
+    """An attribute of a value that is known only when the code runs, such as ``x.softmax``."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
 
 def forbidden_use(candidate: Any, names: tuple[str, ...], references: Any) -> str | None:
@@ -27,19 +71,15 @@ def forbidden_use(candidate: Any, names: tuple[str, ...], references: Any) -> st
     references : callable, class, or tuple of them
         The reference implementation, which is always forbidden.
     """
-    targets = {id(resolved): name for name in names if (resolved := resolve(name)) is not UNKNOWN}
-    for reference in references if isinstance(references, tuple) else (references,):
-        targets[id(reference)] = f"{reference.__module__}.{reference.__qualname__}"
-    methods = {name.rpartition(".")[2]: name for name in names if name.startswith(("torch.Tensor.", "numpy.ndarray."))}
-    seen: set[types.CodeType] = set()
-    for part in candidate if isinstance(candidate, tuple) else (candidate,):
-        if id(part) in targets:
-            return targets[id(part)]
-        for function in functions_of(part):
-            found = _search(function.__code__, function, targets, methods, seen)
-            if found:
-                return found
-    return None
+    search = Search(names, references)
+    return search.in_parts(candidate if isinstance(candidate, tuple) else (candidate,))
+
+
+def called_names(candidate: Any) -> set[str]:
+    """Return the names of the student's own functions that the candidate calls, itself left out."""
+    parts = candidate if isinstance(candidate, tuple) else (candidate,)
+    used = (item for part in parts for item in reached_from(part) if isinstance(item, types.FunctionType))
+    return {item.__name__ for item in used if is_own(item)} - {getattr(part, "__name__", "") for part in parts}
 
 
 def resolve(name: str) -> Any:
@@ -58,100 +98,121 @@ def resolve(name: str) -> Any:
     return UNKNOWN
 
 
-def functions_of(part: Any) -> Iterator[types.FunctionType]:
-    """Yield the Python functions that a function or a class consists of."""
-    if isinstance(part, types.FunctionType):
-        yield part
+def is_own(part: Any) -> bool:
+    """Return whether an object is the submission's own code, and not that of an installed package."""
+    if isinstance(part, functools.partial | types.MethodType | list | tuple | dict) or hasattr(part, "__wrapped__"):
+        return True
+    owner = part if isinstance(part, types.FunctionType) or inspect.isclass(part) else type(part)
+    home = (getattr(owner, "__module__", None) or "").partition(".")[0]
+    return home not in {"builtins", "numpy", "scipy", "torch", "sklearn", "mlcourse", "array_api_compat", "math"}
+
+
+def _homes(references: Any) -> set[str]:
+    """Return the modules of the course in which these references stand."""
+    parts = references if isinstance(references, tuple) else (references,)
+    return {part.__module__ for part in parts if part.__module__.startswith("mlcourse.")}
+
+
+def _home_of(part: Any) -> str:
+    """Return the module in which a function or class stands, or a module's own name."""
+    if isinstance(part, types.ModuleType):
+        return part.__name__
+    return part.__module__ if isinstance(part, types.FunctionType | type) and isinstance(part.__module__, str) else ""
+
+
+def reached_from(part: Any) -> Iterator[Any]:
+    """Yield every object that a function, class, instance, partial or container names, holds or calls."""
+    if isinstance(part, dict):
+        yield from list(part.values())[:100]
+    elif isinstance(part, list | tuple):
+        yield from part[:100]
+    elif isinstance(part, functools.partial):
+        yield from (part.func, *part.args, *part.keywords.values())
+    elif isinstance(part, types.MethodType):
+        yield part.__func__
+    elif isinstance(part, types.FunctionType):
+        yield from part.__defaults__ or ()
+        yield from (part.__kwdefaults__ or {}).values()
+        yield from vars(part).values()  # what functools.wraps leaves behind
+        yield from named_in(part.__code__, part)
     elif inspect.isclass(part):
-        for member in vars(part).values():
-            member = getattr(member, "__func__", getattr(member, "fget", member))
-            if isinstance(member, types.FunctionType):
-                yield member
+        yield from (base for base in part.__mro__[1:] if is_own(base))
+        yield from (getattr(member, "__func__", getattr(member, "fget", member)) for member in vars(part).values())
+    elif hasattr(part, "__wrapped__"):  # functools.cache and its kin
+        yield part.__wrapped__
+    elif callable(part):
+        yield type(part)
+        yield from vars(part).values() if hasattr(part, "__dict__") else ()
 
 
-def called_names(candidate: Any) -> set[str]:
-    """Return the names of the student's own functions that the candidate reaches, itself left out."""
-    found: set[str] = set()
-    for part in candidate if isinstance(candidate, tuple) else (candidate,):
-        for function in functions_of(part):
-            for used in _reached(function.__code__, function):
-                if isinstance(used, types.FunctionType) and used.__globals__ is function.__globals__:
-                    found.add(used.__name__)
-    return found - {
-        getattr(part, "__name__", "") for part in (candidate if isinstance(candidate, tuple) else [candidate])
-    }
-
-
-def _search(
-    code: types.CodeType,
-    function: types.FunctionType,
-    targets: dict[int, str],
-    methods: dict[str, str],
-    seen: set[types.CodeType],
-) -> str | None:
-    if code in seen:
-        return None
-    seen.add(code)
-    for used in _reached(code, function):
-        if isinstance(used, _Method):
-            if used.name in methods:
-                return methods[used.name]
-            continue
-        if id(used) in targets:
-            return targets[id(used)]
-        if isinstance(used, types.FunctionType) and used.__globals__ is function.__globals__:
-            found = _search(used.__code__, used, targets, methods, seen)
-            if found:
-                return found
-    for constant in code.co_consts:  # inner functions, comprehensions
-        if isinstance(constant, types.CodeType):
-            found = _search(constant, function, targets, methods, seen)
-            if found:
-                return found
-    return None
-
-
-class _Method:
-    """An attribute of a value that is known only when the code runs, such as ``x.softmax``."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-
-def _reached(code: types.CodeType, function: types.FunctionType) -> Iterator[Any]:
-    """Yield every object that the code names: ``torch``, ``torch.nn``, ``torch.nn.functional``, ..."""
+def named_in(code: types.CodeType, function: types.FunctionType) -> Iterator[Any]:
+    """Yield every object that the code names: ``torch``, ``torch.nn``, ``torch.nn.functional``, and so on."""
     cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=False))
+    local: dict[str, Any] = {}
     current: Any = UNKNOWN
+    imports = Imports()
     for step in dis.get_instructions(code):
-        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-            builtins = function.__globals__.get("__builtins__", {})
-            builtins = builtins if isinstance(builtins, dict) else vars(builtins)
-            current = function.__globals__.get(step.argval, builtins.get(step.argval, UNKNOWN))
-        elif step.opname == "LOAD_DEREF" and step.argval in cells:
-            current = _cell(cells[step.argval])
-        elif step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
-            current = _attribute(current, step.argval)
-        elif step.opname == "IMPORT_NAME":
-            current = resolve(step.argval)
-        elif step.opname == "IMPORT_FROM":
-            yield _attribute(current, step.argval)
+        if step.opname in SILENT:
             continue
-        elif step.opname in ("PRECALL", "CACHE", "PUSH_NULL", "EXTENDED_ARG"):
+        if step.opname in ("STORE_FAST", "STORE_DEREF", "STORE_NAME"):
+            local[step.argval] = current
             continue
+        if step.opname in ("LOAD_CONST", "IMPORT_NAME", "IMPORT_FROM"):
+            current = imports.follow(step)
         else:
-            current = UNKNOWN
+            current = _loaded(step, current, local, cells, function)
         if current is not UNKNOWN:
             yield current
+    yield from local.values()
+    for constant in code.co_consts:  # inner functions and comprehensions see the same names
+        if isinstance(constant, types.CodeType):
+            yield from named_in(constant, function)
+
+
+def _loaded(step: dis.Instruction, current: Any, local: dict[str, Any], cells: dict[str, Any], function: Any) -> Any:
+    """Return the object that one instruction puts before the next."""
+    if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+        builtins = function.__globals__.get("__builtins__", {})
+        builtins = builtins if isinstance(builtins, dict) else vars(builtins)
+        return function.__globals__.get(step.argval, builtins.get(step.argval, UNKNOWN))
+    if step.opname in ("LOAD_FAST", "LOAD_DEREF", "LOAD_FAST_CHECK", "LOAD_FAST_BORROW", "LOAD_CLOSURE"):
+        return local[step.argval] if step.argval in local else _cell(cells.get(step.argval))
+    if step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
+        return _attribute(current, step.argval)
+    return UNKNOWN
+
+
+class Imports:
+    """Follows the import statements inside a function, which the interpreter does in several steps."""
+
+    def __init__(self) -> None:
+        self.constant: Any = None
+        self.named = False  # `from module import name`, and not `import module`
+        self.module: Any = UNKNOWN
+
+    def follow(self, step: dis.Instruction) -> Any:
+        """Return the module or the object that this step brings in."""
+        if step.opname == "LOAD_CONST":
+            self.constant = step.argval
+            return UNKNOWN
+        if step.opname == "IMPORT_NAME":
+            self.named = self.constant is not None
+            self.module = resolve(step.argval if self.named else step.argval.partition(".")[0])
+            return self.module
+        found = _attribute(self.module, step.argval)
+        if not self.named:  # `import a.b as c` walks from a to b
+            self.module = found
+        return found
 
 
 def _cell(cell: Any) -> Any:
     try:
-        return cell.cell_contents
-    except ValueError:
+        return UNKNOWN if cell is None else cell.cell_contents
+    except ValueError:  # not filled yet
         return UNKNOWN
 
 
 def _attribute(owner: Any, name: str) -> Any:
     if isinstance(owner, types.ModuleType) or inspect.isclass(owner):
         return getattr(owner, name, UNKNOWN)
-    return _Method(name)
+    return Method(name)

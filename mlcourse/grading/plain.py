@@ -57,6 +57,8 @@ def to_plain(value: Any, depth: int = 0) -> Any:
         return value
     if depth >= MAX_DEPTH:
         raise NotPlainError(f"lists inside lists, more than {MAX_DEPTH} deep")
+    if issubclass(kind, tuple):  # a named tuple is a tuple; its items are read without calling its own methods
+        value, kind = tuple(tuple.__iter__(value)), tuple
     if kind in (list, tuple, dict):
         return _plain_container(value, depth)
     if kind is np.ndarray:
