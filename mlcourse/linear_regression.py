@@ -467,7 +467,7 @@ def solve_qr(A: Float[Any, "n d"], y: Float[Any, "n"]) -> Float[Any, "d"]:
 
     Notes
     -----
-    About 2 n d^2 operations. The condition number of A is not squared.
+    About 4 n d^2 additions and multiplications, since Q is formed. The condition number of A is not squared.
 
     Examples
     --------

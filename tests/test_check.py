@@ -24,8 +24,9 @@ def shell(*arguments: str):
 
 
 def right(y, predictions):
-    ours, rival = ((y - predictions) ** 2).sum(), ((y - y.mean()) ** 2).sum()
-    return 1 - ours / rival if rival else float(ours == 0)
+    if (y == y[0]).all():
+        return float((predictions == y).all())
+    return 1 - ((y - predictions) ** 2).sum() / ((y - y.mean()) ** 2).sum()
 
 
 def stub(y, predictions):
@@ -172,3 +173,6 @@ def test_half_done_work_is_reported_exercise_by_exercise(released, tmp_path):
     assert lines["linear_regression.mse_gradient"] == "missing"
     assert lines["linear_regression.fit_ridge"] == "missing"
     assert lines["linear_regression.fit_least_squares"] == "not_written"
+    words = " ".join(done.output.split())
+    assert "The cell above its check fails: SyntaxError" in words
+    assert "Its check cell is gone" in words

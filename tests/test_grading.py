@@ -151,6 +151,60 @@ def test_the_stub_is_not_an_error():
     assert "Not written yet" in report.feedback
 
 
+def test_a_stub_behind_a_function_that_is_written_is_named():
+    def stub(X, w):
+        raise NotImplementedError("not written yet")
+
+    report = evaluate(toy, lambda X, w: stub(X, w))
+    assert report.status == "not_written"
+    assert "It calls stub, which is not written yet" in report.feedback
+
+
+NOTEBOOK = """
+def mse_gradient(A, y, theta):
+    return {sign}2 * A.T @ (A @ theta - y) / len(y)
+
+def gradient_descent(A, y, start, step_size, steps):
+    path = [start]
+    for _ in range(steps):
+        path.append(path[-1] {step} step_size * mse_gradient(A, y, path[-1]))
+    return np.array(path)
+"""
+
+
+@pytest.mark.parametrize(
+    ("sign", "step", "hint", "cause"),
+    [("", "-", None, False), ("", "+", "plus_sign", False), ("-", "-", None, True)],
+    ids=["both right", "wrong here", "wrong in what it calls"],
+)
+def test_a_failure_that_an_earlier_function_caused_says_so(sign, step, hint, cause):
+    namespace = {"np": np, "__name__": "notebook"}
+    exec(NOTEBOOK.format(sign=sign, step=step), namespace)
+    report = evaluate("linear_regression.gradient_descent", namespace["gradient_descent"])
+    assert report.misconception == hint
+    assert ("It calls mse_gradient, which fails its own check." in report.feedback) is cause
+
+
+def test_a_matrix_product_of_wrong_sizes_asks_for_a_transpose():
+    def forgot(X, w):
+        return X.T @ w
+
+    wide = Exercise("toy.wide", lambda X, w: X @ w, toy.cases, 6)
+    report = evaluate(wide, forgot)
+    assert "Is a transpose (.T, .mT) missing" in report.feedback
+
+
+def test_an_endless_loop_is_tried_once():
+    calls = []
+
+    def hangs(X, w):
+        calls.append(1)
+        loops_forever(X, w)
+
+    evaluate(Exercise("toy.quick", weighted_sum, toy.cases, 6, time_limit=0.2), hangs)
+    assert len(calls) == 1
+
+
 def test_an_error_of_a_library_is_no_stub():
     def asks_too_much(X, w):
         return torch.empty(2, device="meta").numpy()

@@ -20,6 +20,10 @@ find_python() {
     done
 }
 
+if [ -x "$VENV/bin/python" ] && [ -n "${PYTHON:-}" ] && [ ! -e "$VENV/.installed" ]; then
+    rm -rf "$VENV" # an unfinished environment, and another Python was asked for
+fi
+
 if [ ! -x "$VENV/bin/python" ]; then
     SEEN=$(mktemp)
     FOUND=$(find_python 3>"$SEEN")
@@ -44,6 +48,9 @@ fi
 QUIET=""
 [ -t 1 ] || QUIET="-q"
 echo "Installing the packages of requirements.txt into $VENV (README says how much is downloaded)"
-"$VENV/bin/python" -m pip install $QUIET --disable-pip-version-check -r requirements.txt
-"$VENV/bin/python" -m pip install $QUIET --disable-pip-version-check --no-deps --no-build-isolation -e .
+if ! "$VENV/bin/python" -m pip install $QUIET --disable-pip-version-check -r requirements.txt ||
+    ! "$VENV/bin/python" -m pip install $QUIET --disable-pip-version-check --no-deps --no-build-isolation -e .; then
+    echo "make: the packages could not be installed into $VENV, for the reason that pip gives above. Run make again; if it fails again, delete $VENV first, or name another Python: make PYTHON=/path/to/python3.11" >&2
+    exit 1
+fi
 touch "$VENV/.installed"

@@ -38,7 +38,8 @@ class Failure:
     kind: str  # "RuntimeError"
     family: tuple[str, ...]  # the names of the classes it derives from, itself first
     message: str
-    function: str  # where it was raised
+    entered: str  # the submission's function that was called
+    function: str  # the one in which it was raised
     line: str  # the source line, when known
     unwritten: bool  # the stub's own NotImplementedError
 
@@ -168,6 +169,7 @@ def describe(error: BaseException) -> Failure:
         kind=type(error).__name__,
         family=tuple(cls.__name__ for cls in type(error).__mro__),
         message=_message(error),
+        entered=own[0].name if own else "",
         function=where.name if where else "",
         line=(where.line or "").strip() if where else "",
         unwritten=isinstance(error, NotImplementedError) and bool(frames) and not is_library(frames[-1].filename),
@@ -182,7 +184,7 @@ def _message(error: BaseException) -> str:
 
 
 def is_library(filename: str) -> bool:
-    """Return whether a source file belongs to Python, to an installed package or to this engine."""
+    """Return whether a source file belongs to Python, to an installed package or to the course."""
     homes = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
-    engine = __file__.rpartition("grading")[0] + "grading"
-    return filename.startswith((*homes, engine, "<frozen", "<__array_function__")) or filename == sys.executable
+    course = __file__.rpartition("grading")[0]
+    return filename.startswith((*homes, course, "<frozen", "<__array_function__")) or filename == sys.executable

@@ -8,7 +8,7 @@ the later groups, which count only when the first half is earned.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,22 +16,15 @@ import numpy as np
 from mlcourse.exercises import chapter_exercises, find
 from mlcourse.exercises.protocol import Exercise, Property
 from mlcourse.grading.candidate import Candidate, LocalCandidate, Outcome
-from mlcourse.grading.compare import Difference, difference
 from mlcourse.grading.diagnosis import Trial, diagnose
-from mlcourse.grading.explain import explain_outcome, show_inputs
-from mlcourse.grading.forbidden import called_names, forbidden_use
+from mlcourse.grading.explain import explain_outcome, verdict
+from mlcourse.grading.feedback import first_failure, how_it_passed, not_written, printed, still_right
+from mlcourse.grading.forbidden import called_names, forbidden_use, own_globals
 from mlcourse.grading.plain import from_plain
 from mlcourse.grading.report import Report, write_report
 
 PUBLIC_SEED = 1805
 CORE_SHARE = 0.5
-GROUP_LABELS = {
-    "worked": "worked example",
-    "random": "random case",
-    "properties": "property",
-    "edge": "edge case",
-    "unchanged": "inputs",
-}
 
 
 def evaluate(exercise: Exercise | str, candidate: Any, seed: int | None = None) -> Report:
@@ -66,7 +59,35 @@ def evaluate(exercise: Exercise | str, candidate: Any, seed: int | None = None) 
         shortcut = forbidden_use(candidate, exercise.forbidden, exercise.reference)
         if shortcut:
             return refuse_shortcut(exercise, shortcut)
-    return grade(exercise, LocalCandidate(exercise, candidate), seed, called_names(candidate))
+    return grade(
+        exercise,
+        LocalCandidate(exercise, candidate),
+        seed,
+        earlier=lambda: failing_earlier(exercise, candidate, seed),
+    )
+
+
+def failing_earlier(exercise: Exercise, candidate: Any, seed: int | None) -> list[str]:
+    """Return the student's functions for other exercises that a candidate calls and that do not pass."""
+    used, own = called_names(candidate), own_globals(candidate)
+    failing = []
+    for sibling in _siblings(exercise):
+        names = [part.__name__ for part in sibling.reference] if isinstance(sibling.reference, tuple) else []
+        names = names or [sibling.short_name]
+        if not used & set(names) or not all(callable(own.get(name)) for name in names):
+            continue
+        parts = tuple(own[name] for name in names)
+        theirs = LocalCandidate(sibling, parts if isinstance(sibling.reference, tuple) else parts[0])
+        if grade(sibling, theirs, seed).status != "passed":
+            failing += [name for name in names if name in used]
+    return failing
+
+
+def _siblings(exercise: Exercise) -> list[Exercise]:
+    try:
+        return [item for item in chapter_exercises(exercise.chapter).values() if item.name != exercise.name]
+    except KeyError:  # an exercise that stands in no catalogue, as in the tests of this engine
+        return []
 
 
 def is_declared(exercise: Exercise, candidate: Any) -> bool:
@@ -87,40 +108,37 @@ def _same_parts(a: Any, b: Any) -> bool:
     return a is b
 
 
-def grade(exercise: Exercise, candidate: Candidate, seed: int | None = None, uses: set[str] | None = None) -> Report:
+def grade(
+    exercise: Exercise,
+    candidate: Candidate,
+    seed: int | None = None,
+    earlier: Callable[[], list[str]] = list,
+) -> Report:
     """Grade whatever answers `Candidate.call`; the submission may live in another process.
 
-    ``uses`` names the student's own functions that the submission calls, to say so when a failure was caused there.
+    ``earlier()`` is asked only after a failure. It names the student's functions for other exercises that the
+    submission calls and that do not pass their own checks: a failure caused there is no hint about this exercise.
     """
     seed = PUBLIC_SEED if seed is None else seed
     trials: list[Trial] = []
     for case in exercise.cases(stream(seed, exercise.name)):
         got = candidate.call(case.inputs)
         if got.failure and got.failure.unwritten and not trials:
-            return _not_written(exercise, got, uses or set())
+            return not_written(exercise, got)
         expected = LocalCandidate(exercise, exercise.reference).call(case.inputs)
         trials.append(Trial(case, expected, got, verdict(exercise, got, expected, case.inputs) is None))
+        if got.timed_out:  # the other cases would only use up their time too
+            break
     broken: dict[str, str] = {}
     if all(trial.right for trial in trials if trial.case.group != "edge"):  # properties of wrong values say nothing
         tried = ((item.name, _broken(item, exercise, candidate, seed)) for item in exercise.properties)
         broken = {name: why for name, why in tried if why is not None}
-    return _report(exercise, trials, broken, uses or set())
+    return _report(exercise, trials, broken, earlier)
 
 
 def stream(seed: int, name: str) -> np.random.Generator:
     """Return the generator that belongs to one name, independent of all others."""
     return np.random.default_rng([seed, zlib.crc32(name.encode())])
-
-
-def verdict(exercise: Exercise, got: Outcome, expected: Outcome, inputs: Iterable[str] = ()) -> Difference | None:
-    """Return what is wrong with the outcome of a call with inputs of these names, or None."""
-    if expected.failure:
-        if got.failure and expected.failure.kind in got.failure.family:
-            return None
-        return Difference("no error", f"a {expected.failure.kind} was expected: {expected.failure.message}")
-    if not got.returned:
-        return explain_outcome(got, exercise, inputs)
-    return difference(got.value, expected.value, exercise.rtol, exercise.atol)
 
 
 def _what_is_missing(exercise: Exercise, candidate: Any) -> str | None:
@@ -138,15 +156,6 @@ def _what_is_missing(exercise: Exercise, candidate: Any) -> str | None:
         if not callable(part):
             return f"{name} must be a function, but it is {'None' if part is None else 'a ' + type(part).__name__}."
     return None
-
-
-def _not_written(exercise: Exercise, got: Outcome, uses: set[str]) -> Report:
-    assert got.failure is not None
-    if got.failure.function in uses:
-        words = f"It calls {got.failure.function}, which is not written yet: write that one first."
-    else:
-        words = "Not written yet. Fill in the cell above and run this check again."
-    return write_report(exercise.name, 0.0, exercise.points, "not_written", [("to do", words)])
 
 
 class _CandidateFailedError(Exception):
@@ -173,20 +182,26 @@ def _broken(item: Property, exercise: Exercise, candidate: Candidate, seed: int)
     return None if holds else f"{item.claim} It does not hold for what you return."
 
 
-def _report(exercise: Exercise, trials: list[Trial], broken: dict[str, str], uses: set[str]) -> Report:
+def _report(
+    exercise: Exercise, trials: list[Trial], broken: dict[str, str], earlier: Callable[[], list[str]]
+) -> Report:
     groups = _groups(exercise, trials, broken)
     score = _score(exercise.points, groups)
-    known = None if all(groups.values()) else diagnose(exercise, trials)
     if all(groups.values()):
-        return write_report(exercise.name, score, exercise.points, "passed", [_praise(exercise, trials)], groups=groups)
-    lines = _first_failure(exercise, trials, broken, groups)
-    lines += _earlier_failures(exercise, uses)
+        praise = [how_it_passed(exercise, trials)]
+        return write_report(exercise.name, score, exercise.points, "passed", praise, groups=groups)
+    lines = first_failure(exercise, trials, broken, groups)
+    elsewhere = earlier()
+    known = None if elsewhere else diagnose(exercise, trials)
+    if elsewhere:
+        words = f"It calls {' and '.join(elsewhere)}, which fails its own check. Mend that first, then run this again."
+        lines.append(("the cause", words))
     if known:
         score = 0.0
         lines.append(("hint", known.hint))
     elif score > 0:
-        lines.append(("still right", ", ".join(_plural(group) for group, passed in groups.items() if passed)))
-    lines += _printed(trials)
+        lines.append(("still right", still_right(groups)))
+    lines += printed(trials)
     return write_report(
         exercise.name,
         score,
@@ -199,6 +214,8 @@ def _report(exercise: Exercise, trials: list[Trial], broken: dict[str, str], use
 
 
 def _groups(exercise: Exercise, trials: list[Trial], broken: dict[str, str]) -> dict[str, bool]:
+    if trials[-1].got.timed_out:
+        return {trials[-1].case.group: False}
     groups = {
         group: all(trial.right for trial in trials if trial.case.group == group)
         for group in ("worked", "random")
@@ -228,67 +245,3 @@ def _status(trials: list[Trial]) -> str:
     if wrong is not None and wrong.failure:
         return "error"
     return "wrong"
-
-
-def _first_failure(
-    exercise: Exercise, trials: list[Trial], broken: dict[str, str], groups: dict[str, bool]
-) -> list[tuple[str, str]]:
-    group = next(group for group, passed in groups.items() if not passed)
-    label = GROUP_LABELS[group]
-    if group == "properties":
-        return [(label, next(iter(broken.values())))]
-    if group == "unchanged":
-        changed = next(trial.got.changed for trial in trials if trial.got.changed)
-        words = f"Your function changes its input {' and '.join(changed)}. Work on a copy, or build a new array."
-        return [(label, words)]
-    trial = next(trial for trial in trials if trial.case.group == group and not trial.right)
-    found = verdict(exercise, trial.got, trial.expected, trial.case.inputs)
-    assert found is not None
-    lines = [(label, found.headline)]
-    if found.detail:
-        lines.append(("", found.detail))
-    shown = show_inputs(trial.case.inputs)
-    if shown:
-        lines.append(("", f"for {shown}"))
-    return lines
-
-
-def _earlier_failures(exercise: Exercise, uses: set[str]) -> list[tuple[str, str]]:
-    siblings = {name.partition(".")[2] for name in _siblings(exercise)} & uses
-    return [
-        ("it calls", f"{name}, another exercise. If that one does not pass its own check, mend it first.")
-        for name in sorted(siblings)
-    ]
-
-
-def _siblings(exercise: Exercise) -> list[str]:
-    try:
-        return [name for name in chapter_exercises(exercise.chapter) if name != exercise.name]
-    except KeyError:  # an exercise that stands in no catalogue, as in the tests of this engine
-        return []
-
-
-def _praise(exercise: Exercise, trials: list[Trial]) -> tuple[str, str]:
-    counts = (
-        (sum(trial.case.group == "random" for trial in trials), "random case", "random cases"),
-        (len(exercise.properties), "property", "properties"),
-        (sum(trial.case.group == "edge" for trial in trials), "edge case", "edge cases"),
-    )
-    parts = [f"{count} {one if count == 1 else many}" for count, one, many in counts if count]
-    return ("all right", ", ".join(["worked example", *parts, "inputs unchanged"]))
-
-
-def _plural(group: str) -> str:
-    return {
-        "worked": "worked example",
-        "random": "random cases",
-        "properties": "properties",
-        "edge": "edge cases",
-        "unchanged": "inputs unchanged",
-    }[group]
-
-
-def _printed(trials: list[Trial]) -> list[tuple[str, str]]:
-    text = next((trial.got.printed for trial in trials if trial.got.printed.strip()), "")
-    lines = text.strip().split("\n")[:6]
-    return [("it printed", "\n".join(lines))] if text else []

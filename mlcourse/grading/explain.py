@@ -1,7 +1,8 @@
-"""Outcomes and inputs in words."""
+"""What is wrong with an outcome, in words, and the inputs for which it came."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,10 +10,25 @@ import numpy as np
 
 from mlcourse.exercises.protocol import Exercise
 from mlcourse.grading.candidate import Outcome
-from mlcourse.grading.compare import Difference
+from mlcourse.grading.compare import Difference, difference
 from mlcourse.grading.plain import NotPlainError, PlainArray, to_plain
 
 MAX_SHOWN_ELEMENTS = 16
+# How NumPy and torch complain that the inner sizes of a product differ.
+SHAPE_ERROR = re.compile(
+    r"matmul: Input operand|cannot be multiplied|not aligned|Expected size for first two dim|size mismatch, got"
+)
+
+
+def verdict(exercise: Exercise, got: Outcome, expected: Outcome, inputs: Iterable[str] = ()) -> Difference | None:
+    """Return what is wrong with the outcome of a call with inputs of these names, or None."""
+    if expected.failure:
+        if got.failure and expected.failure.kind in got.failure.family:
+            return None
+        return Difference("no error", f"a {expected.failure.kind} was expected: {expected.failure.message}")
+    if not got.returned:
+        return explain_outcome(got, exercise, inputs)
+    return difference(got.value, expected.value, exercise.rtol, exercise.atol)
 
 
 def explain_outcome(outcome: Outcome, exercise: Exercise, inputs: Iterable[str] = ()) -> Difference:
@@ -26,8 +42,10 @@ def explain_outcome(outcome: Outcome, exercise: Exercise, inputs: Iterable[str] 
     if failure.unwritten:
         return Difference("not written", f"a part of it still raises {failure.kind}, in {failure.function}")
     place = f"\nin {failure.function}, at: {failure.line}" if failure.line else ""
-    if failure.kind == "TypeError" and "argument" in failure.message:
-        place += f"\nIt is called with ({', '.join(inputs)})." if inputs else ""
+    if failure.kind == "TypeError" and not failure.function and inputs:  # it failed before its first line
+        place += f"\nIt is called with ({', '.join(inputs)})."
+    if SHAPE_ERROR.search(failure.message):
+        place += "\nThe inner sizes of a matrix product must agree. Is a transpose (.T, .mT) missing, or one too many?"
     return Difference(f"your code raises {failure.kind}", f"{failure.message}{place}".strip())
 
 

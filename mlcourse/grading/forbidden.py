@@ -82,6 +82,12 @@ def called_names(candidate: Any) -> set[str]:
     return {item.__name__ for item in used if is_own(item)} - {getattr(part, "__name__", "") for part in parts}
 
 
+def own_globals(candidate: Any) -> dict[str, Any]:
+    """Return the names that the candidate's code sees: those of the notebook."""
+    parts = candidate if isinstance(candidate, tuple) else (candidate,)
+    return next((part.__globals__ for part in parts if isinstance(part, types.FunctionType)), {})
+
+
 def resolve(name: str) -> Any:
     """Return the object behind a dotted name, or `UNKNOWN` when its package is not installed."""
     module_name, attributes = name, list[str]()

@@ -70,7 +70,10 @@ def check_notebook(path: Path, assignment: str | None = None) -> NotebookReport:
     notebook = read_notebook(path)
     assignment = find_assignment(notebook, path, assignment)
     found = {report.name: report for report in _run(notebook, path)}
-    reports = [found.get(name) or _missing(name, exercise.points) for name, exercise in _exercises(assignment).items()]
+    reports = [
+        found.get(name) or _missing(name, exercise.points, why_missing(notebook, name))
+        for name, exercise in _exercises(assignment).items()
+    ]
     return NotebookReport(assignment, reports)
 
 
@@ -134,27 +137,47 @@ def _exercises(assignment: str) -> dict[str, Any]:
 def checked_names(notebook: Any) -> Iterator[str]:
     """Yield the names in the notebook's ``check("name", ...)`` calls."""
     for cell in notebook.cells:
-        if cell.cell_type != "code":
-            continue
-        try:
-            tree = ast.parse(cell.source)
-        except SyntaxError:  # a student's half-written cell, or a magic
-            continue
-        for node in ast.walk(tree):
-            if (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Name)
-                and node.func.id == "check"
-                and node.args
-                and isinstance(node.args[0], ast.Constant)
-                and isinstance(node.args[0].value, str)
-            ):
-                yield node.args[0].value
+        if cell.cell_type == "code":
+            yield from _names_in(cell.source)
 
 
-def _missing(name: str, points: float) -> Report:
-    words = "Its check did not run: the cell is gone, it came after an endless loop, or its function does not exist."
-    return write_report(name, 0.0, points, "missing", [("missing", words)])
+def _names_in(source: str) -> list[str]:
+    try:
+        calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and node.args]
+    except SyntaxError:  # a student's half-written cell, or a magic
+        return []
+    return [
+        call.args[0].value
+        for call in calls
+        if isinstance(call.func, ast.Name)
+        and call.func.id == "check"
+        and isinstance(call.args[0], ast.Constant)
+        and isinstance(call.args[0].value, str)
+    ]
+
+
+def _missing(name: str, points: float, why: str) -> Report:
+    return write_report(name, 0.0, points, "missing", [("missing", why)])
+
+
+def why_missing(notebook: Any, name: str) -> str:
+    """Return in words why the check of an exercise gave no report, from the outputs of the executed notebook."""
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    position = next((i for i, cell in enumerate(cells) if name in _names_in(cell.source)), None)
+    if position is None:
+        return (
+            "Its check cell is gone, or cannot be read. Download the exercise notebook again and copy your work over."
+        )
+    error = _error_of(cells[position])
+    before = _error_of(cells[position - 1]) if position else None
+    if before:
+        return f"The cell above its check fails: {before}. Mend that cell first."
+    return f"Its check fails: {error}." if error else "Its check did not run: the notebook stopped before it."
+
+
+def _error_of(cell: Any) -> str | None:
+    error = next((output for output in cell.outputs if output.output_type == "error"), None)
+    return f"{error.ename}: {error.evalue.strip()}" if error else None
 
 
 def _run(notebook: Any, path: Path) -> Iterator[Report]:
