@@ -27,8 +27,15 @@ from mlcourse.grading.plain import NotPlainError, identical, to_plain
 PRINTED_LIMIT = 2_000
 
 
-class CallTimeoutError(Exception):
-    """The submission used up its time."""
+class CallTimeoutError(BaseException):
+    """The submission used up its time. No ordinary ``except`` of a submission catches it."""
+
+
+class Printed(io.StringIO):
+    """Keeps what a submission prints, also when it closes its output."""
+
+    def close(self) -> None:
+        """Do nothing: the grader still has to read what was printed."""
 
 
 @dataclass(frozen=True)
@@ -84,25 +91,24 @@ class LocalCandidate:
     def call(self, inputs: dict[str, Any]) -> Outcome:
         """Return the outcome of one call; the inputs given stay as they are."""
         given = copy.deepcopy(inputs)
-        printed = io.StringIO()
-        value, failure, refused, timed_out = None, None, None, False
+        printed = Printed()
+        value, failure, refused = None, None, None
+        clock = Clock(self.exercise.time_limit)
         try:
-            with (
-                contextlib.redirect_stdout(printed),
-                contextlib.redirect_stderr(printed),
-                time_limit(self.exercise.time_limit),
-            ):
+            with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed), on_the_cpu(), clock:
                 value = to_plain(self._run(given))
         except NotPlainError as error:
             refused = str(error)
         except CallTimeoutError:
-            timed_out = True
+            pass
         except KeyboardInterrupt:
             raise  # the person at the keyboard, not the submission
         except BaseException as error:
             failure = describe(error)
+        if clock.rang:  # whatever came back after that came too late
+            value, failure, refused = None, None, None
         return Outcome(
-            value, failure, refused, timed_out, changed_inputs(inputs, given), printed.getvalue()[:PRINTED_LIMIT]
+            value, failure, refused, clock.rang, changed_inputs(inputs, given), printed.getvalue()[:PRINTED_LIMIT]
         )
 
     def _run(self, inputs: dict[str, Any]) -> Any:
@@ -126,26 +132,46 @@ def bind(reference: Any, inputs: dict[str, Any]) -> tuple[list[Any], dict[str, A
     return arguments, keywords
 
 
-@contextlib.contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Raise `CallTimeoutError` after so many seconds. Without alarms (Windows, threads) measure afterwards."""
+class Clock:
+    """Raises `CallTimeoutError` inside its block after so many seconds, again and again until the block ends.
 
-    def ring(signum: int, frame: Any) -> None:
+    Where there are no alarms (Windows, threads) it only measures: ``rang`` is set when the block is over.
+    """
+
+    AGAIN = 0.1  # seconds until the next alarm, for code that swallows the first
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.rang = False
+        self.alarms = threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGALRM")
+
+    def __enter__(self) -> Clock:
+        self.start = time.monotonic()
+        if self.alarms:
+            self.before = signal.signal(signal.SIGALRM, self._ring)
+            signal.setitimer(signal.ITIMER_REAL, self.seconds, self.AGAIN)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.alarms:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, self.before)
+        self.rang = self.rang or time.monotonic() - self.start > self.seconds
+
+    def _ring(self, signum: int, frame: Any) -> None:
+        self.rang = True
         raise CallTimeoutError
 
-    if threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGALRM"):
-        before = signal.signal(signal.SIGALRM, ring)
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-        try:
-            yield
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
-    else:
-        start = time.monotonic()
+
+@contextlib.contextmanager
+def on_the_cpu() -> Iterator[None]:
+    """Make new torch tensors live on the CPU, whatever default device the notebook has set."""
+    torch = sys.modules.get("torch")
+    if torch is None:
         yield
-        if time.monotonic() - start > seconds:
-            raise CallTimeoutError
+        return
+    with torch.device("cpu"):
+        yield
 
 
 def changed_inputs(before: dict[str, Any], after: dict[str, Any]) -> tuple[str, ...]:
@@ -155,9 +181,13 @@ def changed_inputs(before: dict[str, Any], after: dict[str, Any]) -> tuple[str, 
 
 def _unchanged(before: Any, after: Any) -> bool:
     try:
-        return identical(to_plain(before), to_plain(after))
+        expected = to_plain(before)
     except NotPlainError:
         return True  # an input that is no plain data, such as a function, cannot be compared
+    try:
+        return identical(expected, to_plain(after))
+    except NotPlainError:
+        return False
 
 
 def describe(error: BaseException) -> Failure:
@@ -177,9 +207,11 @@ def describe(error: BaseException) -> Failure:
 
 
 def _message(error: BaseException) -> str:
+    clock = Clock(1.0)
     try:
-        return str(error)[:500]
-    except Exception:  # a hostile __str__
+        with clock:
+            return str(str(error)[:500])
+    except BaseException:  # a hostile __str__ may raise anything, or never end
         return ""
 
 

@@ -77,8 +77,9 @@ def _number_difference(got: Any, expected: Any, rtol: float, atol: float, where:
         return _wrong_type(got, expected, where)
     theirs = got.data.item() if isinstance(got, PlainArray) else got
     ours = expected.data.item() if isinstance(expected, PlainArray) else expected
-    if isinstance(ours, bool) != isinstance(theirs, bool):
+    if isinstance(ours, bool) != isinstance(theirs, bool) or isinstance(theirs, complex) > isinstance(ours, complex):
         return _wrong_type(theirs, ours, where)
+    theirs = _as_float(theirs) if isinstance(theirs, int) and not isinstance(theirs, bool) else theirs
     if _close(np.asarray(theirs), np.asarray(ours), rtol, atol).all():
         return None
     if not np.isfinite(theirs) and np.isfinite(ours):
@@ -144,6 +145,14 @@ def _dict_difference(got: Any, expected: dict[str, Any], rtol: float, atol: floa
         if found:
             return found
     return None
+
+
+def _as_float(value: int) -> float:
+    """Return a whole number as a float; one that is too large for that becomes infinity."""
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
 
 
 def _close(theirs: np.ndarray, ours: np.ndarray, rtol: float, atol: float) -> np.ndarray:

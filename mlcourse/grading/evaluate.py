@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from mlcourse.exercises import chapter_exercises, find
-from mlcourse.exercises.protocol import Exercise, Property
+from mlcourse.exercises.protocol import Case, Exercise, Property
 from mlcourse.grading.candidate import Candidate, LocalCandidate, Outcome
 from mlcourse.grading.diagnosis import Trial, diagnose
 from mlcourse.grading.explain import explain_outcome, verdict
@@ -93,7 +93,7 @@ def _siblings(exercise: Exercise) -> list[Exercise]:
 def is_declared(exercise: Exercise, candidate: Any) -> bool:
     """Return whether a candidate is the exercise's own reference or one of its misconceptions."""
     declared = [exercise.reference, *(known.implementation for known in exercise.misconceptions)]
-    return any(_same_parts(candidate, part) for part in declared)
+    return any(same_parts(candidate, part) for part in declared)
 
 
 def refuse_shortcut(exercise: Exercise, name: str) -> Report:
@@ -102,7 +102,8 @@ def refuse_shortcut(exercise: Exercise, name: str) -> Report:
     return write_report(exercise.name, 0.0, exercise.points, "forbidden", [("not allowed", words)])
 
 
-def _same_parts(a: Any, b: Any) -> bool:
+def same_parts(a: Any, b: Any) -> bool:
+    """Return whether two candidates are the same object, or tuples of the same objects."""
     if isinstance(a, tuple) and isinstance(b, tuple):
         return len(a) == len(b) and all(x is y for x, y in zip(a, b, strict=True))
     return a is b
@@ -121,11 +122,12 @@ def grade(
     """
     seed = PUBLIC_SEED if seed is None else seed
     trials: list[Trial] = []
-    for case in exercise.cases(stream(seed, exercise.name)):
+    # The right answers come first: nothing that a submission does to this process can change them.
+    prepared = [(case, right_answer(exercise, case)) for case in exercise.cases(stream(seed, exercise.name))]
+    for case, expected in prepared:
         got = candidate.call(case.inputs)
         if got.failure and got.failure.unwritten and not trials:
             return not_written(exercise, got)
-        expected = LocalCandidate(exercise, exercise.reference).call(case.inputs)
         trials.append(Trial(case, expected, got, verdict(exercise, got, expected, case.inputs) is None))
         if got.timed_out:  # the other cases would only use up their time too
             break
@@ -134,6 +136,24 @@ def grade(
         tried = ((item.name, _broken(item, exercise, candidate, seed)) for item in exercise.properties)
         broken = {name: why for name, why in tried if why is not None}
     return _report(exercise, trials, broken, earlier)
+
+
+def right_answer(exercise: Exercise, case: Case) -> Outcome:
+    """Return what the reference gives.
+
+    Raises
+    ------
+    RuntimeError
+        If it gives no value: then the exercise, or what the notebook has done to this process, is at fault.
+    """
+    expected = LocalCandidate(exercise, exercise.reference).call(case.inputs)
+    if not expected.returned:
+        reason = expected.failure.message if expected.failure else expected.refused or "it took too long"
+        raise RuntimeError(
+            f"The reference of {exercise.name} gave no value ({reason}). If the notebook changes settings of Python, "
+            "NumPy or torch, undo that, or restart the kernel."
+        )
+    return expected
 
 
 def stream(seed: int, name: str) -> np.random.Generator:

@@ -7,8 +7,9 @@ import json
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,8 @@ def check_notebook(path: Path, assignment: str | None = None) -> NotebookReport:
 
 def read_notebook(path: Path) -> Any:
     """Read a notebook, or say in one sentence why it is none."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise NotebookError(f"{path} is no ordinary file, so it is no notebook.")
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -90,8 +93,10 @@ def read_notebook(path: Path) -> Any:
     if not text.strip():
         raise NotebookError(f"{path} is empty. Download the exercise notebook again.")
     try:
-        notebook = nbformat.reads(text, as_version=4)
-        nbformat.validate(notebook)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # missing or duplicated cell ids, which nbformat mends
+            notebook = nbformat.reads(text, as_version=4)
+            nbformat.validate(notebook)
     except Exception as error:  # nbformat raises many kinds for what is no notebook
         reason = str(error).strip().split("\n")[0][:120]
         raise NotebookError(f"{path} is no valid Jupyter notebook ({reason}).") from None
@@ -186,8 +191,9 @@ def _run(notebook: Any, path: Path) -> Iterator[Report]:
         with _environment(REPORT_FILE, str(target)):
             _execute(notebook, path.resolve().parent)
         if target.exists():
-            for line in target.read_text(encoding="utf-8").splitlines():
-                yield Report(**json.loads(line))
+            for line in target.read_text(encoding="utf-8", errors="replace").splitlines():
+                with suppress(ValueError, TypeError):  # a line that a submission wrote is no report
+                    yield Report(**json.loads(line))
 
 
 def _execute(notebook: Any, folder: Path) -> None:

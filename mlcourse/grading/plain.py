@@ -62,6 +62,7 @@ def to_plain(value: Any, depth: int = 0) -> Any:
     if kind in (list, tuple, dict):
         return _plain_container(value, depth)
     if kind is np.ndarray:
+        _require_moderate(value.size)
         return PlainArray("numpy", _numeric(value.copy(), "NumPy"))
     if kind in NUMPY_SCALARS:
         return value.item()
@@ -84,14 +85,19 @@ def _plain_container(value: Any, depth: int) -> Any:
 def _numeric(array: np.ndarray, library: str) -> np.ndarray:
     if array.dtype.kind not in "biufc":
         raise NotPlainError(f"a {library} array of dtype {array.dtype}, which holds no numbers")
-    if array.size > MAX_ARRAY_ELEMENTS:
-        raise NotPlainError(f"an array of {array.size} elements, more than {MAX_ARRAY_ELEMENTS}")
     return array
+
+
+def _require_moderate(size: int) -> None:
+    """Refuse a huge array before it is copied: a broadcast view may claim more than there is memory."""
+    if size > MAX_ARRAY_ELEMENTS:
+        raise NotPlainError(f"an array of {size} elements, more than {MAX_ARRAY_ELEMENTS}")
 
 
 def _from_torch(tensor: Any) -> np.ndarray:
     import torch
 
+    _require_moderate(tensor.numel())
     if tensor.layout is not torch.strided or tensor.is_quantized:
         raise NotPlainError(f"a torch tensor of layout {tensor.layout}")
     if tensor.device.type == "meta":
