@@ -34,5 +34,5 @@ lint: $(READY)           ## style, and types of mlcourse
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-clean:                   ## removes what is generated; never submissions, marks or .venv
-	rm -rf _build source release book/solutions .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean:                   ## removes what is generated; never notebooks, submissions, marks or .venv
+	rm -rf _build source book/solutions .pytest_cache .mypy_cache .ruff_cache .hypothesis

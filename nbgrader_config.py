@@ -1,6 +1,11 @@
 """Settings of nbgrader for this course. nbgrader reads this file from the folder in which it is called."""
 
-c = get_config()
+from nbconvert.preprocessors import ClearMetadataPreprocessor
+from nbgrader import preprocessors as nb
+
+from mlcourse.grading.marks import RequireMark
+
+c = get_config()  # noqa: F821
 
 c.CourseDirectory.course_id = "mlcourse"
 
@@ -14,3 +19,15 @@ c.ClearSolutions.end_solution_delimeter = "### END SOLUTION"
 c.Execute.timeout = 120
 # Errors only: the kernel's start-up messages help nobody who reads a list of marks.
 c.Execute.extra_arguments = ["--log-level=40", "--HistoryManager.hist_file=:memory:"]
+
+# nbgrader's own list, and one more that makes sure that a check cell has a mark.
+c.Autograde.autograde_preprocessors = [
+    nb.Execute,
+    RequireMark,
+    nb.IgnorePattern,
+    ClearMetadataPreprocessor,
+    nb.LimitOutput,
+    nb.SaveAutoGrades,
+    nb.AssignLatePenalties,
+    nb.CheckCellMetadata,
+]

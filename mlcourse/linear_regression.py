@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 
-def predict(X: Float[Any, "n p"], weights: Float[Any, "p"], intercept: Float[Any, ""] | float) -> Float[Any, "n"]:
+def predict(X: Float[Any, "n p"], weights: Float[Any, " p"], intercept: Float[Any, ""] | float) -> Float[Any, " n"]:
     r"""Predict one number per row of data.
 
     .. math:: \hat y_i = w \cdot x_i + b
@@ -153,7 +153,7 @@ def design_matrix(X: Float[Any, "n p"]) -> Float[Any, "n d"]:
     return xp.concat([X, xp.ones((n, 1), dtype=X.dtype, device=device(X))], axis=1)  # (n, p), (n, 1) -> (n, p + 1)
 
 
-def mse_loss(A: Float[Any, "n d"], y: Float[Any, "n"], theta: Float[Any, "d"]) -> Float[Any, ""]:
+def mse_loss(A: Float[Any, "n d"], y: Float[Any, " n"], theta: Float[Any, " d"]) -> Float[Any, ""]:
     r"""Mean of the squared residuals: the empirical risk of a linear model under the squared loss.
 
     .. math:: L(\theta) = \frac1n \sum_{i=1}^n (a_i \cdot \theta - y_i)^2 = \frac1n \lVert A\theta - y \rVert^2
@@ -196,7 +196,7 @@ def mse_loss(A: Float[Any, "n d"], y: Float[Any, "n"], theta: Float[Any, "d"]) -
     return xp.mean((A @ theta - y) ** 2)  # (n, d) (d,) -> (n,) -> ()
 
 
-def mse_gradient(A: Float[Any, "n d"], y: Float[Any, "n"], theta: Float[Any, "d"]) -> Float[Any, "d"]:
+def mse_gradient(A: Float[Any, "n d"], y: Float[Any, " n"], theta: Float[Any, " d"]) -> Float[Any, " d"]:
     r"""Gradient of the mean squared error with respect to the parameters. The data are constants.
 
     .. math:: \nabla_\theta L(\theta) = \frac2n A^\top (A\theta - y)
@@ -238,7 +238,7 @@ def mse_gradient(A: Float[Any, "n d"], y: Float[Any, "n"], theta: Float[Any, "d"
     return (2 / A.shape[0]) * (A.T @ residual)  # (d, n) (n,) -> (d,)
 
 
-def take_step(theta: Float[Any, "d"], step_size: float, direction: Float[Any, "d"]) -> Float[Any, "d"]:
+def take_step(theta: Float[Any, " d"], step_size: float, direction: Float[Any, " d"]) -> Float[Any, " d"]:
     r"""Move the parameters along a direction: the update that every method of descent shares.
 
     .. math:: \theta^{k+1} = \theta^k + \alpha^k s^k
@@ -278,7 +278,7 @@ def take_step(theta: Float[Any, "d"], step_size: float, direction: Float[Any, "d
     return theta + step_size * direction
 
 
-def is_descent_direction(gradient: Float[Any, "d"], direction: Float[Any, "d"]) -> Bool[Any, ""]:
+def is_descent_direction(gradient: Float[Any, " d"], direction: Float[Any, " d"]) -> Bool[Any, ""]:
     r"""Tell whether a small enough step along a direction lowers the loss.
 
     .. math:: \nabla L(\theta) \cdot s < 0
@@ -310,7 +310,7 @@ def is_descent_direction(gradient: Float[Any, "d"], direction: Float[Any, "d"]) 
 
 
 def gradient_descent(
-    A: Float[Any, "n d"], y: Float[Any, "n"], start: Float[Any, "d"], step_size: float, steps: int
+    A: Float[Any, "n d"], y: Float[Any, " n"], start: Float[Any, " d"], step_size: float, steps: int
 ) -> Float[Any, "visited d"]:
     r"""Walk down the mean squared error with a constant step size and keep every point of the path.
 
@@ -406,7 +406,7 @@ def step_size_bound(A: Float[Any, "n d"]) -> Float[Any, ""]:
     return xp.where(largest > 0, A.shape[0] / safe**2, xp.full_like(largest, math.inf))
 
 
-def solve_normal_equations(A: Float[Any, "n d"], y: Float[Any, "n"]) -> Float[Any, "d"]:
+def solve_normal_equations(A: Float[Any, "n d"], y: Float[Any, " n"]) -> Float[Any, " d"]:
     r"""Minimize the squared residuals by the d normal equations. Needs linearly independent columns.
 
     .. math:: A^\top A \, \theta = A^\top y
@@ -445,7 +445,7 @@ def solve_normal_equations(A: Float[Any, "n d"], y: Float[Any, "n"]) -> Float[An
     return xp.linalg.solve(A.T @ A, right[:, None])[:, 0]  # (d, d) (d, 1) -> (d, 1) -> (d,)
 
 
-def solve_qr(A: Float[Any, "n d"], y: Float[Any, "n"]) -> Float[Any, "d"]:
+def solve_qr(A: Float[Any, "n d"], y: Float[Any, " n"]) -> Float[Any, " d"]:
     r"""Minimize the squared residuals through orthonormal columns. Needs linearly independent columns.
 
     .. math:: A = QR, \quad Q^\top Q = I, \qquad R\,\theta = Q^\top y
@@ -488,7 +488,7 @@ def solve_qr(A: Float[Any, "n d"], y: Float[Any, "n"]) -> Float[Any, "d"]:
     return xp.linalg.solve(R, right[:, None])[:, 0]  # (d, d) (d, 1) -> (d, 1) -> (d,)
 
 
-def solve_svd(A: Float[Any, "n d"], y: Float[Any, "n"]) -> Float[Any, "d"]:
+def solve_svd(A: Float[Any, "n d"], y: Float[Any, " n"]) -> Float[Any, " d"]:
     r"""Minimize the squared residuals for any matrix; among several minimizers return the shortest.
 
     .. math:: A = U \Sigma V^\top, \qquad \theta = \sum_{\sigma_j > \tau} \frac{u_j \cdot y}{\sigma_j} v_j,
@@ -530,7 +530,7 @@ def solve_svd(A: Float[Any, "n d"], y: Float[Any, "n"]) -> Float[Any, "d"]:
     return Vt.T @ (_filtered_inverse(s, 0.0, A) * (U.T @ y))  # (d, q) (q,) -> (d,)
 
 
-def fit_least_squares(X: Float[Any, "n p"], y: Float[Any, "n"]) -> tuple[Float[Any, "p"], Float[Any, ""]]:
+def fit_least_squares(X: Float[Any, "n p"], y: Float[Any, " n"]) -> tuple[Float[Any, " p"], Float[Any, ""]]:
     r"""Fit weights and an intercept by least squares.
 
     .. math:: \min_{w, b} \; \sum_{i=1}^n (w \cdot x_i + b - y_i)^2
@@ -576,7 +576,7 @@ def fit_least_squares(X: Float[Any, "n p"], y: Float[Any, "n"]) -> tuple[Float[A
     return weights, y_mean - xp.vecdot(x_mean, weights)
 
 
-def fit_ridge(X: Float[Any, "n p"], y: Float[Any, "n"], penalty: float) -> tuple[Float[Any, "p"], Float[Any, ""]]:
+def fit_ridge(X: Float[Any, "n p"], y: Float[Any, " n"], penalty: float) -> tuple[Float[Any, " p"], Float[Any, ""]]:
     r"""Fit weights and an intercept by least squares with a price on long weights. The intercept is free of charge.
 
     .. math:: \min_{w, b} \; \sum_{i=1}^n (w \cdot x_i + b - y_i)^2 + \lambda \lVert w \rVert^2
@@ -630,8 +630,8 @@ def fit_ridge(X: Float[Any, "n p"], y: Float[Any, "n"], penalty: float) -> tuple
 
 
 def fit_weighted_least_squares(
-    X: Float[Any, "n p"], y: Float[Any, "n"], sample_weights: Float[Any, "n"]
-) -> tuple[Float[Any, "p"], Float[Any, ""]]:
+    X: Float[Any, "n p"], y: Float[Any, " n"], sample_weights: Float[Any, " n"]
+) -> tuple[Float[Any, " p"], Float[Any, ""]]:
     r"""Fit weights and an intercept by least squares, each example with its own importance.
 
     .. math:: \min_{w, b} \; \sum_{i=1}^n c_i (w \cdot x_i + b - y_i)^2
@@ -679,7 +679,7 @@ def fit_weighted_least_squares(
     return weights, y_mean - xp.vecdot(x_mean, weights)
 
 
-def r2_score(y: Float[Any, "n"], predictions: Float[Any, "n"]) -> Float[Any, ""]:
+def r2_score(y: Float[Any, " n"], predictions: Float[Any, " n"]) -> Float[Any, ""]:
     r"""Share of the variation of y that the predictions explain.
 
     .. math:: R^2 = 1 - \frac{\sum_i (y_i - \hat y_i)^2}{\sum_i (y_i - \bar y)^2}
@@ -721,7 +721,7 @@ def r2_score(y: Float[Any, "n"], predictions: Float[Any, "n"]) -> Float[Any, ""]
 
 
 def reduce_loss(
-    losses: Float[Any, "n"], weights: Float[Any, "n"]
+    losses: Float[Any, " n"], weights: Float[Any, " n"]
 ) -> tuple[Float[Any, ""], Float[Any, ""], Float[Any, ""]]:
     r"""Turn n losses into one number in three ways: on average, at worst, and by importance.
 

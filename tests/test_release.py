@@ -159,3 +159,60 @@ def test_the_install_cell_never_asks_an_index_for_the_bare_name(monkeypatch, cap
     exec(install_cell(""), {})
     assert len(calls) == 1
     assert "run make once" in capsys.readouterr().out
+
+
+def test_a_release_that_somebody_wrote_into_is_kept(tmp_path, capsys):
+    (path,) = release(tmp_path, names=[ASSIGNMENT])
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[3].source = "# the work of a week"
+    nbformat.write(notebook, path)
+    (again,) = release(tmp_path, names=[ASSIGNMENT])
+    assert "the work of a week" not in again.read_text(encoding="utf-8")
+    assert "the work of a week" in (tmp_path / "kept" / f"{ASSIGNMENT}-1.ipynb").read_text(encoding="utf-8")
+    assert "It is kept as" in capsys.readouterr().out
+
+
+def test_an_unchanged_release_is_left_alone(tmp_path):
+    (path,) = release(tmp_path, names=[ASSIGNMENT])
+    before = path.stat().st_mtime_ns
+    release(tmp_path, names=[ASSIGNMENT])
+    assert path.stat().st_mtime_ns == before
+    assert not (tmp_path / "kept").exists()
+
+
+def test_cleaning_spares_what_belongs_to_people():
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").split("\nclean:")[1]
+    removed = recipe.split("rm -rf")[1].split("\n")[0].split()
+    for mine in ("release", "work", "kept", "submitted", "autograded", "feedback", "gradebook.db", ".venv"):
+        assert mine not in removed
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("def check(*anything):\n    print('ok')", 0.0),
+        ("get_ipython().ast_node_interactivity = 'none'", 0.0),
+        ("import logging\nlogging.basicConfig(level=logging.INFO)", 6.0),
+    ],
+    ids=["own check", "no results shown", "logs to stderr"],
+)
+def test_a_check_without_a_mark_earns_nothing_and_noise_costs_nothing(tmp_path, cell, expected):
+    (path,) = release(tmp_path, names=[ASSIGNMENT])
+    notebook = nbformat.read(path, as_version=4)
+    for item in notebook.cells:
+        if item.metadata.get("nbgrader", {}).get("grade_id") == "r2_score":
+            item.source = f"{cell}\n{RIGHT}" if expected else cell
+    hand_in(tmp_path, "someone", ASSIGNMENT, notebook)
+    grade(open_course(tmp_path), ASSIGNMENT, "someone")
+    found = {mark.cell: mark.score for mark in marks(tmp_path, ASSIGNMENT, "someone")}
+    assert found["check_r2_score"] == expected
+    assert found["check_reduce_loss"] == 0
+
+
+RIGHT = """
+def r2_score(y, predictions):
+    logging.info("here")
+    if (y == y[0]).all():
+        return float((predictions == y).all())
+    return 1 - ((y - predictions) ** 2).sum() / ((y - y.mean()) ** 2).sum()
+"""

@@ -68,6 +68,23 @@ def test_a_python_that_is_named_but_absent_is_named_in_the_message(machine):
     assert "no Python was found at /nowhere/python3.12" in done.stderr
 
 
+def test_a_broken_environment_gives_one_line_and_is_left_alone(machine):
+    project, _ = machine
+    (project / ".venv" / "bin").mkdir(parents=True)
+    (project / ".venv" / "bin" / "python").symlink_to("/nowhere/python3.11")
+    (project / ".venv" / ".installed").touch()
+    done = setup(machine)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "Delete the folder .venv" in done.stderr
+    assert (project / ".venv" / "bin" / "python").is_symlink()
+
+
+def test_a_path_with_a_space_is_one_path(machine):
+    done = setup(machine, PYTHON="/no where/python3.12")
+    assert "no Python was found at /no where/python3.12" in done.stderr
+
+
 def test_nothing_is_installed_twice():
     if not (ROOT / ".venv" / ".installed").exists():
         pytest.skip("this needs the environment that make creates: run make first")

@@ -5,7 +5,11 @@ Called as ``python -m tools.release`` from the root of the repository; ``make re
 
 from __future__ import annotations
 
+import hashlib
+import itertools
+import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,6 +23,7 @@ from traitlets.config.loader import PyFileConfigLoader
 from tools.book_config import read_settings
 
 ROOT = Path(__file__).resolve().parent.parent
+RECORD = ".written.json"
 
 
 class ReleaseError(Exception):
@@ -113,15 +118,51 @@ def release(course: Path = ROOT, root: Path = ROOT, names: list[str] | None = No
     for name in assignments(root) if names is None else names:
         target = course / "release" / name / f"{name}.ipynb"
         if not _is_current(name, course, root, target):
+            keep_changes(name, course)
             write_source(name, course, root)
             succeed(api.generate_assignment(name, force=True, create=True), f"The release of {name}")
+            _remember(name, course)
         released.append(target)
     return released
 
 
+def keep_changes(name: str, course: Path) -> Path | None:
+    """Move a released notebook that somebody has written into to ``kept/``, before it is released anew.
+
+    Returns where it is now, or None where there was nothing to keep.
+    """
+    target = course / "release" / name / f"{name}.ipynb"
+    if not target.exists() or _digest(target) == _remembered(course).get(name):
+        return None
+    folder = course / "kept"
+    folder.mkdir(exist_ok=True)
+    number = next(n for n in itertools.count(1) if not (folder / f"{name}-{n}.ipynb").exists())
+    kept = folder / f"{name}-{number}.ipynb"
+    shutil.move(target, kept)
+    print(f"{target} had been changed since its release. It is kept as {kept}.")
+    return kept
+
+
+def _remembered(course: Path) -> dict[str, str]:
+    """Return the digest of each notebook as it was when it was released."""
+    record = course / "release" / RECORD
+    return json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
+
+
+def _remember(name: str, course: Path) -> None:
+    digests = _remembered(course) | {name: _digest(course / "release" / name / f"{name}.ipynb")}
+    (course / "release" / RECORD).write_text(json.dumps(digests, indent=1), encoding="utf-8")
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def _is_current(name: str, course: Path, root: Path, target: Path) -> bool:
-    """Return whether a release is newer than all that it is made of, and known to the gradebook."""
+    """Return whether a release is as it was written, newer than all that it is made of, and in the gradebook."""
     if not target.exists() or not (course / "gradebook.db").exists():
+        return False
+    if _digest(target) != _remembered(course).get(name):
         return False
     parts = [root / "solutions" / f"{name}.md", root / "_config.yml", root / "nbgrader_config.py", Path(__file__)]
     return target.stat().st_mtime > max(part.stat().st_mtime for part in parts)

@@ -9,7 +9,12 @@ OLD=""
 new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 
 find_python() {
-    for candidate in ${PYTHON:-python3.11 python3.12 python3.13 python3 python}; do
+    if [ -n "${PYTHON:-}" ]; then
+        set -- "$PYTHON"
+    else
+        set -- python3.11 python3.12 python3.13 python3 python
+    fi
+    for candidate in "$@"; do
         command -v "$candidate" >/dev/null 2>&1 || continue
         if new_enough "$candidate"; then
             echo "$candidate"
@@ -20,8 +25,14 @@ find_python() {
     done
 }
 
-if [ -x "$VENV/bin/python" ] && [ -n "${PYTHON:-}" ] && [ ! -e "$VENV/.installed" ]; then
-    rm -rf "$VENV" # an unfinished environment, and another Python was asked for
+if [ -e "$VENV" ] && [ ! -e "$VENV/.installed" ] && [ -e "$VENV/pyvenv.cfg" ]; then
+    if ! new_enough "$VENV/bin/python" || ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1 || [ -n "${PYTHON:-}" ]; then
+        rm -rf "$VENV" # unfinished, and it cannot be finished, or another Python was asked for
+    fi
+fi
+if [ -e "$VENV" ] && ! new_enough "$VENV/bin/python"; then
+    echo "make: $VENV has no working Python 3.11 or newer, perhaps because the system's Python changed. Delete the folder $VENV and run make again" >&2
+    exit 1
 fi
 
 if [ ! -x "$VENV/bin/python" ]; then

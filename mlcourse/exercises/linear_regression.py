@@ -46,11 +46,11 @@ def fit_least_squares(rng):
     for n, p in [(7, 3), (9, 2), (12, 5)]:
         X, y = data(rng, n, p)
         yield random(X=X, y=y)
+    yield edge(X=1e-4 * X4, y=Y4.copy())
     X, y = data(rng, 8, 3)
     yield edge(X=X, y=np.full(8, 4.0))
     yield edge(X=1e4 * X, y=1e4 * y)
     X, y = data(rng, 9, 2)
-    yield edge(X=np.column_stack([X, X[:, 0] - 2 * X[:, 1]]), y=y)
     yield edge(X=np.column_stack([X, np.zeros(9)]), y=y)
 
 
@@ -63,8 +63,9 @@ def no_intercept(X, y):
 
 
 @fit_least_squares.misconception(
-    "You invert (or solve with) A^T A, and here two columns say the same, so that matrix has no inverse. Many "
-    "weights fit equally well then. Choose the shortest: a solver built on the singular value decomposition does."
+    "Here one column repeats another, so many weights fit equally well, and a square system for them has no single "
+    "solution: neither A^T A nor the R of a QR factorization can be inverted. Choose the shortest weights: a solver "
+    "built on the singular value decomposition does."
 )
 def inverse_of_a_singular_matrix(X, y):
     A = ones_last(X)
@@ -92,6 +93,95 @@ def examples_times_examples_inverted(X, y):
     return theta[:-1], theta[-1]
 
 
+@fit_least_squares.misconception(EXAMPLES_TIMES_EXAMPLES)
+def examples_times_examples_inverted_and_transposed(X, y):
+    A = ones_last(X)
+    theta = (np.linalg.inv(A @ A.T) @ A).T @ y
+    return theta[:-1], theta[-1]
+
+
+@fit_least_squares.misconception(
+    "A^T (A A^T)^-1 y is the formula for fewer examples than unknowns. Here there are more examples, so A A^T, of "
+    "shape (n, n), has no inverse and what comes out is rounding noise. Compare columns with columns: A^T A."
+)
+def formula_for_wide_matrices(X, y):
+    A = ones_last(X)
+    theta = A.T @ np.linalg.inv(A @ A.T) @ y
+    return theta[:-1], theta[-1]
+
+
+SMALL_NUMBER_ON_THE_DIAGONAL = (
+    "The small number on the diagonal is a price on long weights: you solve another problem. How much it matters "
+    "depends on the units of X, and with small features it decides the answer. Add nothing; use a solver that is "
+    "built on the singular value decomposition."
+)
+
+
+def with_a_price(price):
+    def fit(X, y):
+        A = ones_last(X)
+        theta = np.linalg.solve(A.T @ A + price * np.eye(A.shape[1]), A.T @ y)
+        return theta[:-1], theta[-1]
+
+    return fit
+
+
+for digits in range(3, 10):  # from 1e-3 on the diagonal to 1e-9; with less, rounding decides what comes out
+    fit_least_squares.misconception(SMALL_NUMBER_ON_THE_DIAGONAL, f"diagonal_plus_1e_{digits}")(
+        with_a_price(10**-digits)
+    )
+
+
+@fit_least_squares.misconception(
+    "You fit the weights without an intercept and set the intercept afterwards. Forced through the origin, the "
+    "weights had to do its work too, and they stay wrong. Fit weights and intercept together, or center X and y first."
+)
+def intercept_after_the_weights(X, y):
+    weights = np.linalg.lstsq(X, y, rcond=None)[0]
+    return weights, np.mean(y - X @ weights)
+
+
+@fit_least_squares.misconception(
+    "You fit one line per feature. Features that move together explain the same part of y, and you count that part "
+    "several times. Fit all weights in one problem."
+)
+def one_feature_at_a_time(X, y):
+    centered = X - X.mean(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        weights = centered.T @ (y - y.mean()) / np.sum(centered**2, axis=0)
+    return weights, y.mean() - X.mean(axis=0) @ weights
+
+
+@fit_least_squares.misconception(
+    "Your predictions are right, but you give a column that repeats another the weight 0. The shortest weights share "
+    "the work among such columns. Use a solver built on the singular value decomposition."
+)
+def repeated_columns_left_out(X, y):
+    centered = X - X.mean(axis=0)
+    ranks = [0, *(np.linalg.matrix_rank(centered[:, : j + 1]) for j in range(X.shape[1]))]
+    kept = np.diff(ranks) > 0
+    weights = np.zeros(X.shape[1])
+    weights[kept] = np.linalg.lstsq(centered[:, kept], y - y.mean(), rcond=None)[0]
+    return weights, y.mean() - X.mean(axis=0) @ weights
+
+
+@fit_least_squares.misconception(
+    "Both results are there, in the wrong order: the weights come first, then the intercept."
+)
+def intercept_returned_first(X, y):
+    theta = np.linalg.lstsq(ones_last(X), y, rcond=None)[0]
+    return theta[-1], theta[:-1]
+
+
+@fit_least_squares.misconception(
+    "Your weights are right, but you shift the intercept the wrong way. The best line passes through the point of "
+    "means: put the means into y = w . x + b and solve for b."
+)
+def intercept_shifted_the_wrong_way(X, y):
+    weights = np.linalg.lstsq(X - X.mean(axis=0), y - y.mean(), rcond=None)[0]
+    return weights, y.mean() + X.mean(axis=0) @ weights
+
+
 @fit_least_squares.misconception(
     "Your weights are right, your intercept is the one of the centered data. Shift it back: the best line passes "
     "through the point of means, so the intercept must also undo what the weights make of the mean of X."
@@ -111,12 +201,20 @@ def ones_first_read_last(X, y):
     return theta[:-1], theta[-1]
 
 
+# Properties allow 100 times the exercise's tolerance: they compute with numbers that are already allowed to be inexact.
+
+
+def has_orthogonal_residuals(X, y, weights, intercept):
+    A = ones_last(X)
+    residual = y - (X @ weights + intercept)
+    return bool(np.all(np.abs(A.T @ residual) <= 1e-4 * (np.abs(A).T @ np.abs(y))))
+
+
 @fit_least_squares.always("The residuals must sum to zero and be orthogonal to every column of X.")
 def residuals_are_orthogonal(call, rng):
     X, y = data(rng, 10, 4)
     weights, intercept = call(X=X.copy(), y=y.copy())
-    residual = y - (X @ weights + intercept)
-    return bool(abs(residual.sum()) < 1e-6 and np.abs(X.T @ residual).max() < 1e-6)
+    return has_orthogonal_residuals(X, y, weights, intercept)
 
 
 @fit_least_squares.always("Adding 100 to every target must raise the intercept by 100 and leave the weights alone.")
@@ -124,7 +222,21 @@ def a_shift_moves_only_the_intercept(call, rng):
     X, y = data(rng, 9, 3)
     weights, intercept = call(X=X.copy(), y=y.copy())
     shifted, raised = call(X=X.copy(), y=y + 100)
-    return np.allclose(shifted, weights, atol=1e-6) and np.isclose(raised, intercept + 100, atol=1e-6)
+    return bool(np.allclose(shifted, weights, rtol=1e-4, atol=1e-4) and np.isclose(raised - intercept, 100, rtol=1e-4))
+
+
+@fit_least_squares.always(
+    "The third column of X is the first minus twice the second, so the weights must be the shortest. Rounding hides "
+    "the singularity: the determinant is tiny, not 0. Do not test it; use a solver that is built on the singular value "
+    "decomposition."
+)
+def shortest_although_rounding_hides_the_dependence(call, rng):
+    a = np.array([1.1, 2.3, 3.7, 4.2, 5.9, 6.4, 7.8])
+    b = np.array([0.3, 1.9, 0.7, 2.2, 1.3, 0.8, 2.9])
+    X, y = np.column_stack([a, b, a - 2 * b]), np.array([2.1, 0.4, 3.3, 1.7, 5.2, 4.6, 2.8])
+    weights, intercept = call(X=X.copy(), y=y.copy())
+    along_the_dependence = np.array([1.0, -2.0, -1.0]) @ weights  # the shortest weights have nothing in this direction
+    return abs(along_the_dependence) < 1e-4 and has_orthogonal_residuals(X, y, weights, intercept)
 
 
 # 2. mse_gradient
@@ -185,6 +297,54 @@ def divided_by_columns(A, y, theta):
     return 2 / A.shape[1] * A.T @ (A @ theta - y)
 
 
+@mse_gradient.misconception(
+    "You divide by the number of entries of A, n times d. The loss has one square per example: the mean runs over the "
+    "n rows alone."
+)
+def divided_by_all_entries(A, y, theta):
+    return 2 / A.size * A.T @ (A @ theta - y)
+
+
+@mse_gradient.misconception(
+    "You return one gradient per example, shape (n, d). The loss is the mean over the examples, so its gradient is the "
+    "mean of these rows, shape (d,)."
+)
+def gradients_not_averaged(A, y, theta):
+    return 2 * (A @ theta - y)[:, None] * A
+
+
+@mse_gradient.misconception(
+    "You average over examples AND parameters and get a single number. There is one slope per parameter: average over "
+    "the examples alone (one axis)."
+)
+def averaged_over_both_axes(A, y, theta):
+    return 2 * np.mean((A @ theta - y)[:, None] * A)
+
+
+TARGETS_AS_A_COLUMN = (
+    "You make y a column of shape (n, 1), but A theta has shape (n,). Their difference broadcasts to (n, n): every "
+    "prediction minus every target. Keep both at shape (n,)."
+)
+
+
+@mse_gradient.misconception(TARGETS_AS_A_COLUMN)
+def targets_as_a_column(A, y, theta):
+    return 2 / A.shape[0] * A.T @ (A @ theta - y[:, None])
+
+
+@mse_gradient.misconception(TARGETS_AS_A_COLUMN)
+def targets_as_a_column_then_averaged(A, y, theta):
+    return np.mean(2 * (A @ theta - y[:, None]) @ A, axis=0)
+
+
+@mse_gradient.misconception(
+    "You return the loss itself. Asked is its gradient: how fast the loss grows with each parameter, one number per "
+    "parameter."
+)
+def loss_for_gradient(A, y, theta):
+    return np.mean((A @ theta - y) ** 2)
+
+
 @mse_gradient.always("It must agree with the slope measured by moving each parameter a little both ways.")
 def equals_finite_differences(call, rng):
     A, y, theta = rng.standard_normal((6, 4)), rng.standard_normal(6), rng.standard_normal(4)
@@ -192,14 +352,15 @@ def equals_finite_differences(call, rng):
     slopes = [
         (np.mean((A @ (theta + h * e) - y) ** 2) - np.mean((A @ (theta - h * e) - y) ** 2)) / (2 * h) for e in np.eye(4)
     ]
-    return np.allclose(call(A=A.copy(), y=y.copy(), theta=theta.copy()), slopes, rtol=1e-5, atol=1e-7)
+    return np.allclose(call(A=A.copy(), y=y.copy(), theta=theta.copy()), slopes, rtol=1e-4, atol=1e-6)
 
 
 @mse_gradient.always("It must not change when the data are repeated: a mean does not know how often they were copied.")
 def repeated_data(call, rng):
     A, y, theta = rng.standard_normal((5, 3)), rng.standard_normal(5), rng.standard_normal(3)
     once = call(A=A.copy(), y=y.copy(), theta=theta.copy())
-    return np.allclose(call(A=np.vstack([A, A]), y=np.concatenate([y, y]), theta=theta.copy()), once)
+    twice = call(A=np.vstack([A, A]), y=np.concatenate([y, y]), theta=theta.copy())
+    return np.allclose(twice, once, rtol=1e-4, atol=1e-7)
 
 
 # 3. gradient_descent
@@ -246,6 +407,19 @@ def updates_in_place(A, y, start, step_size, steps):
 
 
 @gradient_descent.misconception(
+    "Every row of your path is the last point. `theta -= ...` changes one array in place, and your list holds that one "
+    "array many times. Build a new array in every step, `theta = theta - ...`, or append a copy."
+)
+def one_array_in_every_row(A, y, start, step_size, steps):
+    theta = start.copy()
+    path = [theta]
+    for _ in range(steps):
+        theta -= step_size * slope(A, y, theta)
+        path.append(theta)
+    return np.stack(path)
+
+
+@gradient_descent.misconception(
     "The path is right, but your function overwrites start: `theta = start` makes a second name, not a copy, and "
     "`theta -= ...` then changes the caller's array. Copy it first, or write `theta = theta - ...`."
 )
@@ -265,6 +439,60 @@ def one_step_too_many(A, y, start, step_size, steps):
     path = [start]
     for _ in range(steps + 1):
         path.append(path[-1] - step_size * slope(A, y, path[-1]))
+    return np.stack(path)
+
+
+@gradient_descent.misconception(
+    "One step is missing: the path has only as many rows as there are steps. The start is row 0 and counts as no step; "
+    "`steps` updates after it make steps + 1 rows."
+)
+def one_step_too_few(A, y, start, step_size, steps):
+    path = [start]
+    for _ in range(steps - 1):
+        path.append(path[-1] - step_size * slope(A, y, path[-1]))
+    return np.stack(path)
+
+
+@gradient_descent.misconception(
+    "Your rows are shifted by one: row 0 is the point after the first step, and you take one step too many. Store the "
+    "point first, then step, so that row 0 is the start."
+)
+def stored_after_the_step(A, y, start, step_size, steps):
+    theta, path = start, []
+    for _ in range(steps + 1):
+        theta = theta - step_size * slope(A, y, theta)
+        path.append(theta)
+    return np.stack(path)
+
+
+@gradient_descent.misconception(
+    "You return only the point where the walk ends. Asked is the whole path, the start included: keep every point."
+)
+def only_the_last_point(A, y, start, step_size, steps):
+    theta = start
+    for _ in range(steps):
+        theta = theta - step_size * slope(A, y, theta)
+    return theta
+
+
+@gradient_descent.misconception(
+    "Your path lies on its side: one column per point. Asked is one ROW per point, shape (steps + 1, d)."
+)
+def points_in_columns(A, y, start, step_size, steps):
+    path = [start]
+    for _ in range(steps):
+        path.append(path[-1] - step_size * slope(A, y, path[-1]))
+    return np.stack(path, axis=1)
+
+
+@gradient_descent.misconception(
+    "Your steps are n times too long: you follow the gradient of the SUM of the squares. The loss is their mean, so "
+    "its gradient divides by the number of examples."
+)
+def gradient_of_the_sum(A, y, start, step_size, steps):
+    path = [start]
+    for _ in range(steps):
+        path.append(path[-1] - step_size * 2 * A.T @ (A @ path[-1] - y))
     return np.stack(path)
 
 
@@ -305,7 +533,7 @@ def loss_never_rises(call, rng):
     step_size = 0.9 * 8 / np.linalg.norm(A, 2) ** 2
     path = np.asarray(call(A=A.copy(), y=y.copy(), start=np.full(3, 2.0), step_size=step_size, steps=9))
     losses = np.mean((path @ A.T - y) ** 2, axis=1)
-    return path.shape == (10, 3) and bool(np.all(np.diff(losses) <= 1e-12))
+    return path.shape == (10, 3) and bool(np.all(np.diff(losses) <= 1e-4 * losses[0]))
 
 
 @gradient_descent.always("Walking on from a point of the path must give the rest of the path.")
@@ -313,7 +541,7 @@ def can_be_continued(call, rng):
     A, y, start = rng.standard_normal((6, 2)), rng.standard_normal(6), rng.standard_normal(2)
     whole = call(A=A.copy(), y=y.copy(), start=start.copy(), step_size=0.1, steps=7)
     rest = call(A=A.copy(), y=y.copy(), start=whole[3].copy(), step_size=0.1, steps=4)
-    return whole.shape == (8, 2) and np.allclose(whole[3:], rest)
+    return whole.shape == (8, 2) and np.allclose(whole[3:], rest, rtol=1e-4, atol=1e-4)
 
 
 # 4. fit_ridge
@@ -330,13 +558,16 @@ def can_be_continued(call, rng):
 def fit_ridge(rng):
     """Least squares with a price on long weights, and an intercept that is free of charge."""
     yield worked(X=X4.copy(), y=Y4.copy(), penalty=20.0)
-    for n, p, penalty in [(7, 3, 2.0), (9, 2, 0.5), (4, 6, 3.0)]:
+    yield worked(X=np.column_stack([X4, [0.0, 2.0, 0.0, 2.0]]), y=Y4.copy(), penalty=3.0)
+    for n, p, penalty in [(7, 3, 2.0), (9, 2, 0.5), (8, 4, 3.0)]:
         X, y = data(rng, n, p)
         yield random(X=X, y=y, penalty=penalty)
     X, y = data(rng, 8, 3)
     yield edge(X=X, y=y, penalty=0.0)
     yield edge(X=X, y=y, penalty=1e9)
     yield edge(X=np.hstack([X, X]), y=y, penalty=1.0)
+    X, y = data(rng, 4, 6)
+    yield edge(X=X, y=y, penalty=3.0)
     yield edge(X=np.array([[2.0, 5.0]]), y=np.array([3.0]), penalty=1.0)
 
 
@@ -383,7 +614,7 @@ def minus_the_penalty(X, y, penalty):
 def lambda_everywhere(X, y, penalty):
     x_mean = X.mean(axis=0)
     gram, right = (X - x_mean).T @ (X - x_mean), (X - x_mean).T @ (y - y.mean())
-    weights = np.linalg.pinv(gram + penalty) @ right
+    weights = np.linalg.solve(gram + penalty, right)
     return weights, y.mean() - x_mean @ weights
 
 
@@ -404,19 +635,83 @@ def ridge_without_intercept(X, y, penalty):
     return ridge_solution(X.T @ X, X.T @ y, penalty), 0.0
 
 
+def centered_ridge(X, y, penalty):
+    x_mean = X.mean(axis=0)
+    gram, right = (X - x_mean).T @ (X - x_mean), (X - x_mean).T @ (y - y.mean())
+    weights = ridge_solution(gram, right, penalty)
+    return weights, y.mean() - x_mean @ weights
+
+
+@fit_ridge.misconception(
+    "You fit the weights without an intercept and set the intercept afterwards. Forced through the origin, the "
+    "weights had to do its work too. Fit weights and intercept together: center X and y before you solve."
+)
+def ridge_intercept_after_the_weights(X, y, penalty):
+    weights = ridge_solution(X.T @ X, X.T @ y, penalty)
+    return weights, np.mean(y - X @ weights)
+
+
+@fit_ridge.misconception(
+    "Your penalty is n times too weak. Here lambda stands beside the SUM of the squared errors and enters the normal "
+    "equations as it is. Do not divide it by n unless you divide X^T X by n as well."
+)
+def lambda_over_n(X, y, penalty):
+    return centered_ridge(X, y, penalty / len(y))
+
+
+@fit_ridge.misconception(
+    "Lambda enters squared. If you stack penalty rows below X, their squares are summed, so such a row needs the "
+    "square root of lambda."
+)
+def lambda_squared(X, y, penalty):
+    return centered_ridge(X, y, penalty**2)
+
+
+@fit_ridge.misconception(
+    "Lambda does nothing in your function: these are the weights of plain least squares. Put the price on long weights "
+    "into the system that you solve."
+)
+def penalty_ignored(X, y, penalty):
+    x_mean = X.mean(axis=0)
+    weights = np.linalg.lstsq(X - x_mean, y - y.mean(), rcond=None)[0]
+    return weights, y.mean() - x_mean @ weights
+
+
+@fit_ridge.misconception(
+    "You leave the wrong entry free: the column of ones is first, and your penalty spares the last entry. The "
+    "intercept pays, and a weight does not. Put the zero on the diagonal where the ones are."
+)
+def wrong_entry_free(X, y, penalty):
+    A = np.hstack([np.ones((X.shape[0], 1)), X])
+    price = np.diag([penalty] * X.shape[1] + [0.0])
+    theta = np.linalg.lstsq(A.T @ A + price, A.T @ y, rcond=None)[0]
+    return theta[1:], theta[0]
+
+
+@fit_ridge.misconception(
+    "You divide the features by their standard deviation before you fit. That is often wise, but it changes what the "
+    "penalty costs, so it is another problem. Here the price is on the weights of X as it is: only center."
+)
+def standardized_first(X, y, penalty):
+    x_mean, spread = X.mean(axis=0), X.std(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        weights = centered_ridge((X - x_mean) / spread, y, penalty)[0] / spread
+    return weights, y.mean() - x_mean @ weights
+
+
 @fit_ridge.always("Adding 100 to every target must raise the intercept by 100 and leave the weights alone.")
 def ridge_shift_moves_only_the_intercept(call, rng):
     X, y = data(rng, 9, 3)
     weights, intercept = call(X=X.copy(), y=y.copy(), penalty=4.0)
     shifted, raised = call(X=X.copy(), y=y + 100, penalty=4.0)
-    return np.allclose(shifted, weights, atol=1e-6) and np.isclose(raised, intercept + 100, atol=1e-6)
+    return bool(np.allclose(shifted, weights, rtol=1e-4, atol=1e-4) and np.isclose(raised - intercept, 100, rtol=1e-4))
 
 
 @fit_ridge.always("A larger penalty must never give longer weights.")
 def weights_shrink(call, rng):
     X, y = data(rng, 9, 4)
     lengths = [np.linalg.norm(call(X=X.copy(), y=y.copy(), penalty=p)[0]) for p in (0.1, 1.0, 10.0, 100.0)]
-    return bool(np.all(np.diff(lengths) <= 1e-9))
+    return bool(np.all(np.diff(lengths) <= 1e-4 * lengths[0]))
 
 
 # 5. r2_score
@@ -437,11 +732,15 @@ def r2_score(rng):
     for n, noise in [(7, 0.5), (5, 3.0), (11, 0.1)]:
         y = 5 + 2 * rng.standard_normal(n)
         yield random(y=y, predictions=0.7 * y + noise * rng.standard_normal(n))
+    yield edge(y=np.array([2.0]), predictions=np.array([2.0]))
+    yield edge(y=np.array([2.0]), predictions=np.array([3.0]))
+    yield edge(y=np.full(4, 2.0), predictions=np.full(4, 2.0))
+    yield edge(y=np.full(4, 2.0), predictions=np.array([2.0, 2.0, 2.0, 3.0]))
+    yield edge(y=np.full(3, 0.1), predictions=np.full(3, 0.1))
+    yield edge(y=np.full(3, 0.1), predictions=np.array([0.1, 0.1, 0.6]))  # the mean of three times 0.1 is not 0.1
     y = rng.standard_normal(6)
     yield edge(y=y, predictions=y.copy())
     yield edge(y=y, predictions=np.full(6, y.mean()))
-    yield edge(y=np.full(4, 2.0), predictions=np.full(4, 2.0))
-    yield edge(y=np.full(4, 2.0), predictions=np.array([2.0, 2.0, 2.0, 3.0]))
 
 
 @r2_score.misconception(
@@ -477,7 +776,8 @@ def mean_of_the_predictions(y, predictions):
 )
 def squared_correlation(y, predictions):
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.corrcoef(y, predictions)[0, 1] ** 2
+        a, b = y - y.mean(), predictions - predictions.mean()
+        return np.sum(a * b) ** 2 / (np.sum(a**2) * np.sum(b**2))
 
 
 @r2_score.misconception(
@@ -498,17 +798,70 @@ def arguments_swapped(y, predictions):
         return 1 - np.sum((y - predictions) ** 2) / np.sum((predictions - predictions.mean()) ** 2)
 
 
+@r2_score.misconception(
+    "The `1 -` is missing: you return the share that is left UNexplained. Perfect predictions must score 1, not 0."
+)
+def one_minus_forgotten(y, predictions):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.sum((y - predictions) ** 2) / np.sum((y - y.mean()) ** 2)
+
+
+@r2_score.misconception(
+    "You divide a mean over n by a variance over n - 1. Both parts of the fraction must count in the same way: two "
+    "sums, or two means over n."
+)
+def means_over_different_counts(y, predictions):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return 1 - np.sum((y - predictions) ** 2) / len(y) / (np.sum((y - y.mean()) ** 2) / (np.float64(len(y)) - 1))
+
+
+@r2_score.misconception(
+    "This is the variance of the predictions over that of y. It says how much they move, not whether they move with y: "
+    "predictions with the sign reversed score as well. Compare each prediction with its target."
+)
+def variance_over_variance(y, predictions):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.var(predictions) / np.var(y)
+
+
+@r2_score.misconception(
+    "You use the VARIANCE of the errors, which forgives an error that is the same everywhere: predictions that are all "
+    "too high by 10 lose nothing. Sum the squared errors themselves."
+)
+def constant_error_forgiven(y, predictions):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return 1 - np.var(y - predictions) / np.var(y)
+
+
+SMALL_NUMBER_BELOW = (
+    "A small number in the denominator gives no defined answer for equal targets: what comes out there depends on the "
+    "number that you chose. If you add it, it also shifts every other score. Handle equal targets by an if."
+)
+
+
+def with_a_small_number_below(number):
+    def score(y, predictions):
+        return 1 - np.sum((y - predictions) ** 2) / (np.sum((y - y.mean()) ** 2) + number)
+
+    return score
+
+
+for digits in (6, 7, 8, 9, 10, 12, 15, 16):
+    r2_score.misconception(SMALL_NUMBER_BELOW, f"denominator_plus_1e_{digits}")(with_a_small_number_below(10**-digits))
+
+
 @r2_score.always("Measuring y and the predictions in other units (times 3, plus 7) must not change the score.")
 def units_do_not_matter(call, rng):
     y, noise = rng.standard_normal(8), rng.standard_normal(8)
-    return np.isclose(call(y=y, predictions=y + noise), call(y=3 * y + 7, predictions=3 * (y + noise) + 7))
+    here, there = call(y=y, predictions=y + noise), call(y=3 * y + 7, predictions=3 * (y + noise) + 7)
+    return np.isclose(here, there, rtol=1e-4, atol=1e-7)
 
 
 @r2_score.always("Predicting the mean of y everywhere must score 0, and the truth must score 1.")
 def known_scores(call, rng):
     y = rng.standard_normal(6)
     mean_score, best = call(y=y.copy(), predictions=np.full(6, y.mean())), call(y=y.copy(), predictions=y.copy())
-    return np.isclose(mean_score, 0, atol=1e-9) and np.isclose(best, 1)
+    return np.isclose(mean_score, 0, atol=1e-7) and np.isclose(best, 1, rtol=1e-4)
 
 
 # 6. reduce_loss
@@ -520,7 +873,7 @@ def known_scores(call, rng):
     points=6,
     rtol=1e-6,
     atol=1e-9,
-    forbidden=("numpy.average",),
+    forbidden=("numpy.average", "numpy.ma.average"),
 )
 def reduce_loss(rng):
     """Three ways to turn n losses into one number: mean, worst case, weighted mean."""
@@ -531,6 +884,7 @@ def reduce_loss(rng):
     yield edge(losses=np.array([5.0, 1.0, 2.0]), weights=np.array([0.0, 0.0, 7.0]))
     yield edge(losses=np.array([2.0, 2.0, 2.0]), weights=np.array([1e9, 1.0, 1e-9]))
     yield edge(losses=np.zeros(4), weights=np.ones(4))
+    yield edge(losses=np.array([-2.0, -0.5, -3.0]), weights=np.array([1.0, 2.0, 5.0]))
 
 
 @reduce_loss.misconception(
@@ -570,14 +924,54 @@ def worst_of_the_weighted(losses, weights):
     return losses.mean(), (losses * weights).max(), losses @ weights / weights.sum()
 
 
+@reduce_loss.misconception(
+    "You divide twice: by the sum of the weights, and then by n because you take the mean. Weights that sum to 1 "
+    "already make an average: sum their products with the losses."
+)
+def divided_by_the_sum_and_by_n(losses, weights):
+    return losses.mean(), losses.max(), np.mean(losses * weights / weights.sum())
+
+
+@reduce_loss.misconception(
+    "The numbers are right, but `weights /= ...` changes the caller's array in place: the next call gets other "
+    "weights. Write `weights = weights / ...`, which builds a new array."
+)
+def weights_normalized_in_place(losses, weights):
+    weights /= weights.sum()
+    return losses.mean(), losses.max(), losses @ weights
+
+
+@reduce_loss.misconception(
+    "The numbers are right, in the wrong order: first the mean, then the worst, then the weighted mean."
+)
+def worst_returned_first(losses, weights):
+    return losses.max(), losses.mean(), losses @ weights / weights.sum()
+
+
+@reduce_loss.misconception(
+    "You take the largest ABSOLUTE value. A loss may be negative, and a negative loss is a good one. The worst is the "
+    "largest with its sign."
+)
+def largest_absolute_loss(losses, weights):
+    return losses.mean(), np.abs(losses).max(), losses @ weights / weights.sum()
+
+
+@reduce_loss.misconception(
+    "Your search for the worst loss starts at 0, so 0 wins when all losses are negative. Start with the first loss."
+)
+def worst_never_below_zero(losses, weights):
+    return losses.mean(), max(0.0, losses.max()), losses @ weights / weights.sum()
+
+
 @reduce_loss.always("Multiplying all weights by 10 must change nothing.")
 def only_ratios_matter(call, rng):
     losses, weights = rng.uniform(0, 5, 7), rng.uniform(0.1, 4, 7)
-    return np.allclose(call(losses=losses, weights=weights), call(losses=losses, weights=10 * weights))
+    once, ten_times = call(losses=losses, weights=weights), call(losses=losses, weights=10 * weights)
+    return np.allclose(ten_times, once, rtol=1e-4)
 
 
 @reduce_loss.always("With equal weights the weighted mean must be the mean, and neither may exceed the worst loss.")
 def equal_weights(call, rng):
     losses = rng.uniform(0, 5, 7)
     mean, worst, weighted = call(losses=losses, weights=np.full(7, 0.3))
-    return bool(np.isclose(mean, weighted) and mean <= worst + 1e-12)
+    return bool(np.isclose(mean, weighted, rtol=1e-4) and mean <= worst + 1e-4)
