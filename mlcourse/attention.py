@@ -621,7 +621,9 @@ def sinusoidal_positions(
             [0.8415, 0.5403, 0.0100, 0.9999]])
     """
     if T < 0 or d_model < 2 or d_model % 2:
-        raise ValueError(f"T must not be negative and d_model must be even, but T = {T} and d_model = {d_model}.")
+        raise ValueError(
+            f"T must not be negative and d_model must be a positive even number, but T = {T} and d_model = {d_model}."
+        )
     t = torch.arange(T, device=device, dtype=dtype)[:, None]  # (T, 1)
     even = torch.arange(0, d_model, 2, device=device, dtype=dtype)  # (d/2,): 2l
     angles = t * base ** (-even / d_model)  # (T, 1) (d/2,) -> (T, d/2)

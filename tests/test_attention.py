@@ -95,6 +95,30 @@ def test_masked_softmax_equals_torch_where_something_is_seen(rng):
     close(masked_softmax(scores), torch.softmax(scores, dim=-1))
 
 
+@pytest.mark.parametrize(
+    "shape", [(3, 4), (1, 4), (3, 1), (1, 1), (4,), (1,), (2, 1, 4), (1, 3, 4), (2, 3, 4), (2, 1, 1)]
+)
+def test_a_mask_may_have_any_shape_that_broadcasts_to_the_scores(rng, shape):
+    scores, mask = normal(rng, 2, 3, 4), torch.rand(shape, generator=rng) < 0.5
+    mask.view(-1)[0] = True
+    close(masked_softmax(scores, mask), masked_softmax(scores, mask.expand(2, 3, 4).clone()))
+
+
+@pytest.mark.parametrize("batch", [(), (2,), (2, 3)])
+def test_blind_rows_are_found_in_every_batch_entry(rng, batch):
+    scores, mask = normal(rng, *batch, 4, 5), torch.rand(*batch, 4, 5, generator=rng) < 0.6
+    mask[..., 0] = True
+    mask[..., 2, :] = False
+    mask.view(-1, 5)[0] = False
+    rows = []
+    for row, seen in zip(scores.view(-1, 5), mask.view(-1, 5), strict=True):
+        shares = torch.zeros(5, dtype=F64)
+        if seen.any():
+            shares[seen] = torch.softmax(row[seen], dim=0)
+        rows.append(shares)
+    close(masked_softmax(scores, mask), torch.stack(rows).view_as(scores))
+
+
 @given(st.integers(1, 4), st.integers(1, 6), st.integers(0, 2**20), st.floats(-1e3, 1e3))
 @settings(max_examples=40, deadline=None)
 def test_rows_are_shares_and_ignore_a_common_shift(T, S, seed, shift):
@@ -257,6 +281,13 @@ def test_the_module_starts_from_its_generator_alone():
     assert all(abs(variance * 64 - 1) < 0.1 for variance in variances)
 
 
+@pytest.mark.parametrize(("d_model", "n_heads"), [(4, 1), (4, 4), (1, 1)])
+def test_the_module_takes_any_number_of_heads_that_divides_its_width(rng, d_model, n_heads):
+    layer, x = MultiHeadAttention(d_model, n_heads, generator=rng, dtype=F64), normal(rng, 2, 3, d_model)
+    close(layer(x, x), multi_head_attention(x, x, layer.W_Q, layer.W_K, layer.W_V, layer.W_O, n_heads))
+    assert layer.weights(x, x).shape == (2, n_heads, 3, 3)
+
+
 # Circuits
 
 
@@ -293,10 +324,21 @@ def test_the_balanced_split_is_balanced_and_closest(rng):
     close(torch.linalg.matrix_norm(full - W_Q @ W_K.mT), torch.tensor(np.linalg.norm(tail), dtype=F64))
 
 
+@pytest.mark.parametrize("shape", [(4, 2), (2, 4), (3, 3)])
+def test_the_balanced_split_takes_every_width_from_one_to_the_smaller_side(rng, shape):
+    W_QK = normal(rng, *shape)
+    gaps = [
+        float(torch.linalg.matrix_norm(W_QK - W_Q @ W_K.mT))
+        for W_Q, W_K in (balanced_split(W_QK, d_k) for d_k in range(1, min(shape) + 1))
+    ]
+    assert gaps == sorted(gaps, reverse=True)
+    assert gaps[-1] < 1e-9
+
+
 # Positions
 
 
-@pytest.mark.parametrize(("T", "d"), [(1, 2), (7, 6), (0, 4)])
+@pytest.mark.parametrize(("T", "d"), [(1, 2), (7, 6), (0, 4), (3, 4), (0, 2)])
 def test_positions_follow_their_definition(T, d):
     table = sinusoidal_positions(T, d)
     assert table.shape == (T, d)
@@ -348,6 +390,16 @@ def test_the_smoother_equals_a_gaussian_kernel_and_attention_over_keys_of_equal_
     close(gaussian_smoother(q, k, v, 0.7), torch.tensor(kernel @ v.numpy() / kernel.sum(1, keepdims=True)))
     k = 3 * F.normalize(k, dim=-1)
     close(gaussian_smoother(q, k, v, 4**0.25), scaled_dot_product_attention(q, k, v))
+
+
+def test_the_smoother_shares_among_the_keys_of_each_batch_entry(rng):
+    q, k, v = normal(rng, 2, 3, 5, 4), normal(rng, 2, 3, 6, 4), normal(rng, 2, 3, 6, 2)
+    together = gaussian_smoother(q, k, v, 1.5)
+    assert together.shape == (2, 3, 5, 2)
+    for i in range(2):
+        for j in range(3):
+            close(together[i, j], gaussian_smoother(q[i, j], k[i, j], v[i, j], 1.5))
+    close(gaussian_smoother(q, k, torch.ones_like(v), 1.5), torch.ones(2, 3, 5, 2, dtype=F64))
 
 
 # What users meet
@@ -425,7 +477,7 @@ class TestErrors:
     def test_a_float_mask(self):
         self.raises(TypeError, ["boolean", "float32"], masked_softmax, torch.ones(2, 3), torch.zeros(2, 3))
 
-    @pytest.mark.parametrize("shape", [(3, 2), (2, 2, 3), (4, 1, 3)])
+    @pytest.mark.parametrize("shape", [(3, 2), (2, 2, 3), (4, 1, 3), (0, 3), (2, 0), (2, 2), (0,), (2,), (1, 2, 3)])
     def test_a_mask_of_another_shape(self, shape):
         mask = torch.ones(shape, dtype=torch.bool)
         self.raises(
@@ -435,7 +487,10 @@ class TestErrors:
     def test_a_width_that_does_not_divide(self):
         self.raises(ValueError, ["width = 6", "n_heads = 4"], split_heads, torch.ones(2, 6), 4)
         self.raises(ValueError, ["d_model = 6", "n_heads = 4"], MultiHeadAttention, 6, 4)
-        self.raises(ValueError, ["n_heads = 0"], split_heads, torch.ones(2, 6), 0)
+        for n_heads in (0, -1, -2):
+            words = ["6", f"n_heads = {n_heads}", "multiple of n_heads"]
+            self.raises(ValueError, words, split_heads, torch.ones(2, 6), n_heads)
+            self.raises(ValueError, words, MultiHeadAttention, 6, n_heads)
 
     def test_projections_that_do_not_fit(self):
         x, W, other = torch.ones(3, 4), torch.ones(4, 6), torch.ones(4, 8)
@@ -449,11 +504,15 @@ class TestErrors:
     def test_circuits(self):
         W = torch.ones(4, 2)
         self.raises(ValueError, ["W_Q has d_k = 2", "W_K has d_k = 3"], qk_ov_matrices, W, torch.ones(4, 3), W, W.mT)
-        self.raises(ValueError, ["d_k = 5", "(4, 2)"], balanced_split, W, 5)
+        for d_k in (5, 3, 0, -1):
+            self.raises(ValueError, [f"d_k = {d_k}", "(4, 2)", "between 1 and 2"], balanced_split, W, d_k)
+            self.raises(ValueError, [f"d_k = {d_k}", "(2, 4)", "between 1 and 2"], balanced_split, W.mT, d_k)
 
     def test_numbers_out_of_range(self):
         self.raises(ValueError, ["T = -1", "S = 3"], causal_mask, -1, 3)
-        self.raises(ValueError, ["d_model = 5"], sinusoidal_positions, 3, 5)
+        for T, d_model in ((3, 5), (3, 1), (3, 0), (3, -2), (3, -1), (-1, 4)):
+            words = ["must not be negative", "must be a positive even number", f"T = {T}", f"d_model = {d_model}"]
+            self.raises(ValueError, words, sinusoidal_positions, T, d_model)
         self.raises(ValueError, ["bandwidth", "0.0"], gaussian_smoother, *(torch.ones(2, 2),) * 3, 0.0)
 
 

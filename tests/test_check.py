@@ -176,3 +176,28 @@ def test_half_done_work_is_reported_exercise_by_exercise(released, tmp_path):
     words = " ".join(done.output.split())
     assert "The cell above its check fails: SyntaxError" in words
     assert "Its check cell is gone" in words
+
+
+def test_the_notebook_runs_in_its_own_folder_and_the_last_check_counts(tmp_path):
+    (tmp_path / "answer.txt").write_text("1.0", encoding="utf-8")
+    cells = [
+        "from mlcourse.grading import check",
+        f"check({NAME!r}, lambda y, predictions: 2.0)",
+        inspect.getsource(right).replace("def right", "def mine") + "\nfloat(open('answer.txt').read())",
+        f"check({NAME!r}, mine)",
+    ]
+    path = tmp_path / "work.ipynb"
+    write(path, *[nbformat.v4.new_code_cell(cell) for cell in cells])
+    result = check_notebook(path)
+    report = next(item for item in result.reports if item.name == NAME)
+    assert report.status == "passed"
+    assert result.score == report.max_score
+    assert result.max_score == sum(item.points for item in chapter_exercises("linear_regression").values())
+
+
+def test_what_is_no_ordinary_file_gets_one_sentence(tmp_path):
+    import os
+
+    os.mkfifo(tmp_path / "pipe.ipynb")
+    done = shell(str(tmp_path / "pipe.ipynb"))
+    assert (done.exit_code, "is no ordinary file" in done.output) == (2, True)

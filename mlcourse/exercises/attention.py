@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import sqrt
+from math import log, sqrt
 
 import torch
 
@@ -11,6 +11,8 @@ from mlcourse.exercises.protocol import edge, exercise, random, worked
 
 TORCH_ATTENTION = (
     "torch.nn.functional.scaled_dot_product_attention",
+    "torch.ops.aten.scaled_dot_product_attention",
+    "torch.nn.attention.flex_attention.flex_attention",
     "torch.nn.functional.multi_head_attention_forward",
     "torch.nn.MultiheadAttention",
 )
@@ -102,6 +104,75 @@ def all_axes_reversed(q, k):
     return q @ k.permute(*reversed(range(k.ndim))) / sqrt(q.shape[-1])
 
 
+@attention_scores.misconception(
+    "You multiply by the root of d_k. A sum of d_k products is already too large by that factor: divide by it."
+)
+def scale_multiplied(q, k):
+    return q @ k.mT * sqrt(q.shape[-1])
+
+
+@attention_scores.misconception(
+    "You return shares, not scores. Softmax is the next step, after the mask: what is asked here are the numbers that "
+    "go into it."
+)
+def softmax_applied(q, k):
+    return torch.softmax(q @ k.mT / sqrt(q.shape[-1]), dim=-1)
+
+
+KEYS_NOT_TRANSPOSED = (
+    "You multiply (T, d_k) by (S, d_k), which does not fit. A score is the product of a row of q with a row of k: swap "
+    "the last two axes of k first."
+)
+
+
+@attention_scores.misconception(KEYS_NOT_TRANSPOSED)
+def keys_not_transposed(q, k):
+    return q @ k / sqrt(q.shape[-1])
+
+
+FIRST_AXES_SWAPPED = (
+    "You swap the first two axes of k. That is the transpose of a single matrix; in a batch, the batch and the keys "
+    "change places. Count axes from the back: swap -2 and -1."
+)
+
+
+@attention_scores.misconception(FIRST_AXES_SWAPPED)
+def first_axes_swapped(q, k):
+    return q @ k.transpose(0, 1) / sqrt(q.shape[-1])
+
+
+@attention_scores.misconception(
+    "You reshape k where it must be transposed. A reshape keeps the numbers in the order of memory and cuts the rows "
+    "at other places, so it mixes channels of different keys. Swap the last two axes."
+)
+def keys_reshaped(q, k):
+    return q @ k.reshape(*k.shape[:-2], k.shape[-1], k.shape[-2]) / sqrt(q.shape[-1])
+
+
+MATRICES_ALONE = (
+    "torch.mm and .t() take single matrices, so a batch stops with an error. The operator @ and .mT work on the last "
+    "two axes and carry all others along."
+)
+
+
+@attention_scores.misconception(MATRICES_ALONE)
+def matrices_alone(q, k):
+    return torch.mm(q, k.mT) / sqrt(q.shape[-1])
+
+
+@attention_scores.misconception(MATRICES_ALONE)
+def transpose_of_matrices_alone(q, k):
+    return torch.mm(q, k.t()) / sqrt(q.shape[-1])
+
+
+@attention_scores.misconception(
+    "You read d_k from axis 1. That is right for a single matrix; in a batch, axis 1 counts the queries. Count axes "
+    "from the back: d_k is the size of axis -1."
+)
+def length_from_axis_one(q, k):
+    return q @ k.mT / sqrt(q.shape[1])
+
+
 @attention_scores.always("A query twice as long has scores twice as large.")
 def linear_in_queries(call, rng):
     q, k = normal(rng, 2, 3, 4), normal(rng, 2, 5, 4)
@@ -117,10 +188,16 @@ def columns_follow_keys(call, rng):
 # 2. causal_mask
 
 
-@exercise("attention.causal_mask", reference=attention.causal_mask, points=6)
+@exercise(
+    "attention.causal_mask",
+    reference=attention.causal_mask,
+    points=6,
+    forbidden=("torch.nn.attention.bias.causal_lower_right",),
+)
 def causal_mask(rng):
     """Which of S keys each of T queries may see, when the last query is aligned with the last key."""
     yield worked(T=3, S=5)
+    yield worked(T=5, S=3)
     for shift in (0, 1, 3, -2):
         T = int(rng.integers(3, 6))
         yield random(T=T, S=T + shift)
@@ -185,11 +262,55 @@ def true_means_hidden(T, S):
 
 
 @causal_mask.misconception(
-    "You return an additive mask of 0 and minus infinity. It works inside softmax, but what is asked is a boolean "
-    "tensor: True where a key may be seen."
+    "With T > S the end of your slice is negative, and Python counts it from the right. Use max(0, i + S - T + 1)."
 )
-def additive(T, S):
-    return zeros(T, S).masked_fill(~torch.ones(T, S, dtype=torch.bool).tril(diagonal=S - T), -torch.inf)
+def negative_slice(T, S):
+    mask = torch.zeros(T, S, dtype=torch.bool)
+    for i in range(T):
+        mask[i, : i + S - T + 1] = True
+    return mask
+
+
+SHIFT_MAY_BE_NEGATIVE = "With S < T the first T-S queries see nothing: the shift is negative then."
+
+
+@causal_mask.misconception(SHIFT_MAY_BE_NEGATIVE)
+def shift_clamped(T, S):
+    return torch.ones(T, S, dtype=torch.bool).tril(diagonal=max(S - T, 0))
+
+
+@causal_mask.misconception(SHIFT_MAY_BE_NEGATIVE)
+def shift_without_sign(T, S):
+    return torch.ones(T, S, dtype=torch.bool).tril(diagonal=abs(S - T))
+
+
+@causal_mask.misconception(
+    "Your mask has T columns. It needs one for each of the S keys: shape (T, S), with the diagonal shifted by S - T."
+)
+def square(T, S):
+    return torch.ones(T, T, dtype=torch.bool).tril()
+
+
+def visible_as(dtype):
+    return lambda T, S: torch.ones(T, S, dtype=dtype).tril(diagonal=S - T)
+
+
+def additive_as(dtype):
+    return lambda T, S: torch.full((T, S), -torch.inf, dtype=dtype).triu(diagonal=S - T + 1)
+
+
+for dtype in (torch.float64, torch.float32):
+    causal_mask.misconception(
+        "You return an additive mask of 0 and minus infinity. It works inside softmax, but what is asked is a boolean "
+        "tensor: True where a key may be seen.",
+        name=f"additive_{dtype}".replace("torch.", ""),
+    )(additive_as(dtype))
+for dtype in (torch.float64, torch.float32, torch.int64, torch.int32):
+    causal_mask.misconception(
+        "You return numbers, 1 for visible and 0 for hidden. Return a boolean tensor: masked_fill and where refuse "
+        "anything else, and ~ of an integer 1 is -2.",
+        name=f"numbers_{dtype}".replace("torch.", ""),
+    )(visible_as(dtype))
 
 
 @causal_mask.always("The last query sees every key.")
@@ -215,7 +336,12 @@ def patchy_mask(rng, *shape):
     return mask
 
 
-@exercise("attention.masked_softmax", reference=attention.masked_softmax, points=6)
+@exercise(
+    "attention.masked_softmax",
+    reference=attention.masked_softmax,
+    points=6,
+    forbidden=("torch.masked.softmax", *TORCH_ATTENTION),
+)
 def masked_softmax(rng):
     """Shares of attention among the keys that may be seen; zeros where there are none."""
     three, half = 1.0986122886681098, 0.5
@@ -225,12 +351,13 @@ def masked_softmax(rng):
     )
     yield worked(scores=tensor([[1000, 1000, 2000]]), mask=torch.tensor([[True, True, False]]))
     yield random(scores=normal(rng, 2, 4, 6), mask=patchy_mask(rng, 2, 4, 6))
-    yield random(scores=3 * normal(rng, 2, 5, 3), mask=patchy_mask(rng, 5, 3))
+    yield random(scores=normal(rng, 2, 5, 3), mask=patchy_mask(rng, 5, 3))
     yield random(scores=normal(rng, 2, 3, 4, 7), mask=patchy_mask(rng, 2, 1, 4, 7))
     yield edge(scores=tensor([[2.5], [2.5]]), mask=torch.tensor([[True], [False]]))
     yield edge(scores=tensor([[7, 7, 7, 7]]), mask=torch.ones(1, 4, dtype=torch.bool))
     yield edge(scores=tensor([[1e4, 0, 1e4], [-1e4, -1e4, 0]]), mask=torch.ones(2, 3, dtype=torch.bool))
     yield edge(scores=tensor([[0, 1e4, 0]]), mask=torch.tensor([[True, False, True]]))
+    yield edge(scores=tensor([[-1e4, 3, -1e4]]), mask=torch.tensor([[True, False, True]]))
 
 
 @masked_softmax.misconception(
@@ -241,11 +368,23 @@ def masks_after(scores, mask):
     return torch.softmax(scores, dim=-1) * mask
 
 
-@masked_softmax.misconception(
-    "Softmax runs over the queries. Each query shares its attention among the keys, which lie along the last axis."
-)
-def wrong_axis(scores, mask):
-    return torch.softmax(scores.masked_fill(~mask, -torch.inf), dim=-2)
+def softmax_along(dim, fill, blind):
+    def weights(scores, mask):
+        return torch.softmax(scores.masked_fill(~mask, fill), dim=dim).nan_to_num(blind)
+
+    return weights
+
+
+for dim, axis, hint in (
+    (-2, "query", "Softmax runs over the queries, down the columns. "),
+    (0, "first", "Softmax runs over the first axis: the queries, or the batch if there is one. "),
+    (1, "second", "Softmax runs over axis 1: right for a single matrix, wrong as soon as a batch stands in front. "),
+):
+    for ending, fill, blind in (("", -torch.inf, torch.nan), ("_zeros", -torch.inf, 0.0), ("_even", -1e9, torch.nan)):
+        masked_softmax.misconception(
+            hint + "Each query shares its attention among the keys, which lie along the last axis: dim=-1.",
+            name=f"{axis}_axis{ending}",
+        )(softmax_along(dim, fill, blind))
 
 
 @masked_softmax.misconception(
@@ -257,8 +396,8 @@ def nan_for_blind_rows(scores, mask):
 
 
 @masked_softmax.misconception(
-    "You hide keys with a large negative number. In a row in which nothing may be seen all scores are then equal, and "
-    "softmax spreads attention evenly over forbidden keys. Such a row must be all zeros."
+    "A row in which nothing may be seen gets equal shares (a large negative number in place of minus infinity does "
+    "this, too): it must get zeros."
 )
 def even_for_blind_rows(scores, mask):
     return torch.softmax(scores.masked_fill(~mask, -1e9), dim=-1)
@@ -281,23 +420,101 @@ def true_means_hidden_here(scores, mask):
 
 
 @masked_softmax.misconception(
-    "Your exponential overflows: exp(1000) is infinite in float64, and infinity divided by infinity is nan. Subtract "
-    "the largest visible score of each row first, or let torch.softmax do so."
+    "The mask has no effect: hidden keys get their full share. Make their scores minus infinity before softmax."
 )
-def overflows(scores, mask):
-    e = torch.exp(scores) * mask
-    total = e.sum(dim=-1, keepdim=True)
-    return e / torch.where(total > 0, total, 1.0)
+def mask_unused(scores, mask):
+    return torch.softmax(scores, dim=-1)
 
 
 @masked_softmax.misconception(
-    "You take softmax over all keys and divide by the visible share afterwards. When a hidden score is much larger "
-    "than the visible ones, their shares have already underflowed to 0. Mask before softmax."
+    "You add a large negative number to hidden scores. Where all keys are hidden this shifts the whole row, which "
+    "softmax does not see: the query attends to forbidden keys as if there were no mask. Such a row must get zeros."
 )
-def rescales_after(scores, mask):
-    weights = torch.softmax(scores, dim=-1) * mask
-    total = weights.sum(dim=-1, keepdim=True)
-    return weights / torch.where(total > 0, total, 1.0)
+def shifts_blind_rows(scores, mask):
+    return torch.softmax(scores + (mask.double() - 1) * 1e9, dim=-1)
+
+
+SCORE_THAT_MAY_OCCUR = "-1e4 is a score that may occur: use minus infinity"
+
+
+@masked_softmax.misconception(
+    SCORE_THAT_MAY_OCCUR + ". Where the visible scores are as low as that, the hidden keys take a part of the sum."
+)
+def fills_with_a_score(scores, mask):
+    return torch.softmax(scores.masked_fill(~mask, -1e4), dim=-1) * mask
+
+
+@masked_softmax.misconception(
+    SCORE_THAT_MAY_OCCUR + ". Added to a hidden score of 1e4 it gives 0, a score like any other."
+)
+def adds_a_score(scores, mask):
+    return torch.softmax(scores + ~mask * -1e4, dim=-1) * mask
+
+
+@masked_softmax.misconception(
+    "You write into the scores of the caller, who may need them again: a name with an underscore at its end, such as "
+    "masked_fill_, changes its tensor. Without the underscore you get a new one."
+)
+def fills_in_place(scores, mask):
+    return torch.softmax(scores.masked_fill_(~mask, -torch.inf), dim=-1).nan_to_num(0.0)
+
+
+BOOLEAN_INDEX = (
+    "scores[~mask] needs a mask of exactly the shape of scores, and stops when the mask has fewer axes, or an axis of "
+    "size 1. masked_fill and torch.where broadcast the mask for you"
+)
+
+
+@masked_softmax.misconception(BOOLEAN_INDEX + ".")
+def boolean_index(scores, mask):
+    scores = scores.clone()
+    scores[~mask] = -torch.inf
+    return torch.softmax(scores, dim=-1).nan_to_num(0.0)
+
+
+@masked_softmax.misconception(BOOLEAN_INDEX + ", and leave the scores of the caller as they are.")
+def boolean_index_in_place(scores, mask):
+    scores[~mask] = -torch.inf
+    return torch.softmax(scores, dim=-1).nan_to_num(0.0)
+
+
+def divide(e, guarded):
+    total = e.sum(dim=-1, keepdim=True)
+    return e / torch.where(total > 0, total, 1.0) if guarded else e / total
+
+
+def exponentials(hide, guarded):
+    return lambda scores, mask: divide(hide(torch.exp(scores), mask), guarded)
+
+
+def shares_of_visible(guarded):
+    return lambda scores, mask: divide(torch.softmax(scores, dim=-1) * mask, guarded)
+
+
+OVERFLOWS = (
+    "Your exponential overflows: exp(1000) is infinite in float64, and infinity divided by infinity is nan. Subtract "
+    "the largest visible score of each row first, or let torch.softmax do so."
+)
+HIDDEN_SCORES_COUNT = (
+    "Hidden scores still count: the largest score that you (or softmax) subtract is taken over all keys, so visible "
+    "shares underflow to 0. Hide keys before taking the maximum."
+)
+BLIND_ROWS_TOO = " A row in which nothing may be seen divides 0 by 0 besides: it must get zeros."
+
+for guarded, ending, more in ((True, "", ""), (False, "_and_divides_by_zero", BLIND_ROWS_TOO)):
+    masked_softmax.misconception(HIDDEN_SCORES_COUNT + more, name="rescales_after" + ending)(shares_of_visible(guarded))
+    masked_softmax.misconception(OVERFLOWS + more, name="overflows" + ending)(exponentials(torch.mul, guarded))
+    masked_softmax.misconception(OVERFLOWS + more, name="overflows_where_seen" + ending)(
+        exponentials(lambda e, mask: e.masked_fill(~mask, 0.0), guarded)
+    )
+
+
+@masked_softmax.misconception(
+    "You subtract the mean of the scores. The largest score may still lie far above it, and its exponential overflows. "
+    "Subtract the largest visible score: then no exponent is above 0."
+)
+def subtracts_the_mean(scores, mask):
+    return divide(torch.exp(scores - scores.mean(dim=-1, keepdim=True)) * mask, True)
 
 
 @masked_softmax.always("Every row sums to 1, or to 0 where nothing may be seen.")
@@ -348,9 +565,13 @@ def scaled_dot_product_attention(rng):
         yield random(q=normal(rng, 2, T, d_k), k=normal(rng, 2, S, d_k), v=normal(rng, 2, S, d_v), mask=None)
         q, k, v = normal(rng, 2, T, d_k), normal(rng, 2, S, d_k), normal(rng, 2, S, d_v)
         yield random(q=q, k=k, v=v, mask=seeing_mask(rng, T, S))
+    yield random(q=normal(rng, 2, 3, 2), k=normal(rng, 2, 3, 2), v=normal(rng, 2, 3, 5), mask=None)
     yield edge(q=zeros(2, 3), k=normal(rng, 4, 3), v=normal(rng, 4, 5), mask=None)
     yield edge(q=normal(rng, 3, 2), k=normal(rng, 1, 2), v=normal(rng, 1, 4), mask=None)
-    yield edge(q=1e3 * normal(rng, 2, 3), k=1e3 * normal(rng, 4, 3), v=normal(rng, 4, 5), mask=None)
+    q, k = tensor([[30, 0, 0, 0], [0, 40, 0, 0]]), tensor([[300, 0, 0, 0], [200, 100, 0, 0], [0, 300, 0, 0]])
+    best_hidden = torch.tensor([[False, True, True], [True, True, False]])
+    yield edge(q=q, k=k, v=normal(rng, 3, 5), mask=None)
+    yield edge(q=q, k=k, v=normal(rng, 3, 5), mask=best_hidden)
     blind = torch.tensor([[False] * 4, [True] * 4])
     yield edge(q=normal(rng, 2, 3), k=normal(rng, 4, 3), v=normal(rng, 4, 5), mask=blind)
 
@@ -421,33 +642,196 @@ def values_from_keys(q, k, v, mask=None):
 
 
 @scaled_dot_product_attention.misconception(
-    "Softmax runs over the queries. Each query shares its attention among the keys: the last axis of the scores."
+    "You divide by the root of the number of keys. The scale belongs to the length of the vectors that are multiplied: "
+    "the root of d_k."
 )
-def softmax_over_queries(q, k, v, mask=None):
-    scores = q @ k.mT / sqrt(q.shape[-1])
-    scores = scores if mask is None else scores.masked_fill(~mask, -torch.inf)
-    return torch.softmax(scores, dim=-2) @ v
+def scale_from_number_of_keys(q, k, v, mask=None):
+    return attend(q @ k.mT / sqrt(k.shape[-2]), v, mask)
 
 
 @scaled_dot_product_attention.misconception(
-    "The mask has no effect. Scores where it is False must not count in softmax."
+    "You transpose the weights before they meet the values. They have a row for each query and a column for each key, "
+    "(T, S), and so they fit the values, (S, d_v), as they stand."
 )
-def mask_ignored(q, k, v, mask=None):
-    return attend(q @ k.mT / sqrt(q.shape[-1]), v, None)
+def weights_transposed(q, k, v, mask=None):
+    return masked(q @ k.mT / sqrt(q.shape[-1]), mask).nan_to_num(0.0).mT @ v
 
 
-@scaled_dot_product_attention.misconception("You read the mask the wrong way round: True means that a key may be seen.")
-def mask_reversed(q, k, v, mask=None):
-    return attend(q @ k.mT / sqrt(q.shape[-1]), v, None if mask is None else ~mask)
+@scaled_dot_product_attention.misconception(KEYS_NOT_TRANSPOSED)
+def keys_as_they_stand(q, k, v, mask=None):
+    return attend(q @ k / sqrt(q.shape[-1]), v, mask)
+
+
+@scaled_dot_product_attention.misconception(FIRST_AXES_SWAPPED)
+def first_axes_of_keys_swapped(q, k, v, mask=None):
+    return attend(q @ k.transpose(0, 1) / sqrt(q.shape[-1]), v, mask)
 
 
 @scaled_dot_product_attention.misconception(
-    "You mask the weights after softmax, so hidden keys keep their part of the sum and the rest adds up to less than "
-    "1. Mask the scores before softmax."
+    "You reverse all axes of k, as .T does, so a batch breaks. Swap the last two axes alone."
 )
-def weights_masked(q, k, v, mask=None):
-    weights = torch.softmax(q @ k.mT / sqrt(q.shape[-1]), dim=-1)
-    return (weights if mask is None else weights * mask) @ v
+def all_axes_of_keys_reversed(q, k, v, mask=None):
+    return attend(q @ k.permute(*reversed(range(k.ndim))) / sqrt(q.shape[-1]), v, mask)
+
+
+@scaled_dot_product_attention.misconception(
+    "Softmax is missing: you weigh the values with raw scores, which may be negative and do not sum to 1. Softmax "
+    "makes shares of them."
+)
+def softmax_missing(q, k, v, mask=None):
+    return q @ k.mT / sqrt(q.shape[-1]) @ v
+
+
+@scaled_dot_product_attention.misconception(
+    "You return the weights. They say where each query reads; the result is what it reads there: weights times values, "
+    "of shape (T, d_v)."
+)
+def returns_the_weights(q, k, v, mask=None):
+    return masked(q @ k.mT / sqrt(q.shape[-1]), mask).nan_to_num(0.0)
+
+
+def softmax_over(dim):
+    return lambda scores, mask: torch.softmax(
+        scores if mask is None else scores.masked_fill(~mask, -torch.inf), dim=dim
+    )
+
+
+def mask_kept_out(scores, mask):
+    return torch.softmax(scores, dim=-1)
+
+
+def mask_read_backwards(scores, mask):
+    return masked(scores, None if mask is None else ~mask).nan_to_num(0.0)
+
+
+def mask_on_weights(scores, mask):
+    weights = torch.softmax(scores, dim=-1)
+    return weights if mask is None else weights * mask
+
+
+def mask_on_weights_rescaled(guarded):
+    return lambda scores, mask: divide(mask_on_weights(scores, mask), guarded)
+
+
+def exponentials_without_maximum(scores, mask):
+    e = torch.exp(scores)
+    return divide(e if mask is None else e * mask, True)
+
+
+def mask_times_scores(scores, mask):
+    return torch.softmax(scores if mask is None else scores * mask, dim=-1)
+
+
+def mask_plus_scores(scores, mask):
+    return torch.softmax(scores if mask is None else scores + mask, dim=-1)
+
+
+def even_if_blind(scores, mask):
+    return torch.softmax(scores if mask is None else scores.masked_fill(~mask, -1e9), dim=-1)
+
+
+def shifted_if_blind(scores, mask):
+    return torch.softmax(scores if mask is None else scores + (mask.double() - 1) * 1e9, dim=-1)
+
+
+def mask_as_index(scores, mask):
+    if mask is not None:
+        scores[~mask] = -torch.inf
+    return torch.softmax(scores, dim=-1).nan_to_num(0.0)
+
+
+def mask_as_condition(scores, mask):
+    if mask:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    return torch.softmax(scores, dim=-1).nan_to_num(0.0)
+
+
+def no_mask_inverted(scores, mask):
+    return torch.softmax(scores.masked_fill(~mask, -torch.inf), dim=-1).nan_to_num(0.0)
+
+
+def no_mask_asked(scores, mask):
+    return torch.softmax(scores.masked_fill(mask.logical_not(), -torch.inf), dim=-1).nan_to_num(0.0)
+
+
+NO_MASK = (
+    "With mask=None your function stops with an error. None means that every key may be seen: ask `if mask is not "
+    "None` before you use the mask."
+)
+
+# Ways to turn scores and a mask into wrong weights, which one head and many heads share: name -> (hint, weights).
+WRONG_WEIGHTS = {
+    "softmax_over_queries": (
+        "Softmax runs over the queries. Each query shares its attention among the keys: the last axis of the scores.",
+        softmax_over(-2),
+    ),
+    "softmax_over_axis_one": (
+        "Softmax runs over axis 1. Counted from the front, that axis means something else as soon as there are batch "
+        "or head axes. The keys lie along the last axis: dim=-1.",
+        softmax_over(1),
+    ),
+    "softmax_over_axis_one_zeros": (
+        "Softmax runs over axis 1, and nan_to_num hides what that leaves undefined. The keys lie along the last axis, "
+        "whatever stands in front: dim=-1.",
+        lambda scores, mask: softmax_over(1)(scores, mask).nan_to_num(0.0),
+    ),
+    "mask_ignored": (
+        "The mask does not reach softmax. Where it is False, the score must not count, or the hidden key keeps its "
+        "share. Taking its value away does not give that share to the others.",
+        mask_kept_out,
+    ),
+    "mask_reversed": (
+        "You read the mask the wrong way round: True means that a key may be seen.",
+        mask_read_backwards,
+    ),
+    "weights_masked": (
+        "You mask the weights after softmax, so hidden keys keep their part of the sum and the rest adds up to less "
+        "than 1. Mask the scores before softmax.",
+        mask_on_weights,
+    ),
+    "rescales_after": (HIDDEN_SCORES_COUNT, mask_on_weights_rescaled(True)),
+    "rescales_after_and_divides_by_zero": (HIDDEN_SCORES_COUNT + BLIND_ROWS_TOO, mask_on_weights_rescaled(False)),
+    "exponential_overflows": (OVERFLOWS, exponentials_without_maximum),
+    "scores_zeroed": (
+        "You set hidden scores to 0. That is a score like any other: exp(0) = 1, so a hidden key still gets a share. "
+        "Only minus infinity becomes exactly 0.",
+        mask_times_scores,
+    ),
+    "boolean_mask_added": (
+        "You add a boolean mask to the scores: True counts as 1 and False as 0, so nothing is hidden. An additive mask "
+        "holds 0 and minus infinity; with a boolean one, use masked_fill or torch.where.",
+        mask_plus_scores,
+    ),
+    "even_for_blind_queries": (
+        "A query that may see nothing gets the mean of the forbidden values: a large negative number in place of minus "
+        "infinity makes all scores of its row equal. It must return zeros.",
+        even_if_blind,
+    ),
+    "shifted_for_blind_queries": (
+        "A query that may see nothing attends as if there were no mask: adding one large negative number to its whole "
+        "row is a shift, which softmax does not see. It must return zeros.",
+        shifted_if_blind,
+    ),
+    "boolean_index": (
+        "scores[~mask] needs a mask of the shape of scores, and stops as soon as scores have axes in front. "
+        "masked_fill and torch.where broadcast the mask for you.",
+        mask_as_index,
+    ),
+    "truth_of_a_tensor": (
+        "`if mask:` asks a whole tensor whether it is true, which has no answer. Ask `if mask is not None:`.",
+        mask_as_condition,
+    ),
+    "no_mask_inverted": (NO_MASK, no_mask_inverted),
+    "no_mask_asked": (NO_MASK, no_mask_asked),
+}
+
+
+def one_head(weigh):
+    return lambda q, k, v, mask=None: weigh(q @ k.mT / sqrt(q.shape[-1]), mask) @ v
+
+
+for name, (hint, weigh) in WRONG_WEIGHTS.items():
+    scaled_dot_product_attention.misconception(hint, name=name)(one_head(weigh))
 
 
 @scaled_dot_product_attention.misconception(
@@ -571,6 +955,38 @@ split_heads.misconception(
 )((split_interleaved, merge_interleaved))
 
 
+DEALT_OUT = (
+    "deals out the channels in turn, as one deals cards. Head i takes a block of neighbors: channels i H to "
+    "(i + 1) H - 1. "
+)
+
+
+def split_by_size(x, n_heads):
+    B, T, C = x.shape
+    return x.reshape(B, T, C // n_heads, n_heads).transpose(1, 2)
+
+
+def merge_untransposed(heads):
+    return heads.flatten(2)
+
+
+split_heads.misconception("split_heads " + DEALT_OUT + "merge_heads is right.", name="split_interleaved")(
+    (split_interleaved, merge_right)
+)
+split_heads.misconception("merge_heads " + DEALT_OUT + "split_heads is right.", name="merge_interleaved")(
+    (split_right, merge_interleaved)
+)
+split_heads.misconception(
+    "Your heads stand behind the positions in both functions, (B, T, N, H). Attention multiplies the last two axes, so "
+    "these must be positions and channels: split_heads returns, and merge_heads receives, (B, N, T, H).",
+    name="heads_behind_positions_in_both",
+)((split_untransposed, merge_untransposed))
+split_heads.misconception(
+    "You take n_heads for the size of a head. It is the number of heads: each has C / n_heads channels.",
+    name="number_taken_for_size",
+)((split_by_size, merge_right))
+
+
 @split_heads.always("Merging undoes splitting.")
 def round_trip(call, rng):
     x = normal(rng, 2, 5, 12)
@@ -591,8 +1007,8 @@ def positions_stay(call, rng):
 
 def projections(rng, d, d_kv, N, d_k, d_v, d_out):
     return {
-        "W_Q": normal(rng, d, N * d_k),
-        "W_K": normal(rng, d_kv, N * d_k),
+        "W_Q": normal(rng, d, N * d_k) / sqrt(d),
+        "W_K": normal(rng, d_kv, N * d_k) / sqrt(d_kv),
         "W_V": normal(rng, d_kv, N * d_v),
         "W_O": normal(rng, N * d_v, d_out),
         "n_heads": N,
@@ -610,8 +1026,8 @@ def multi_head_attention(rng):
     yield worked(
         q_in=tensor([[[1, 0, 0], [0, 1, 0]]]),
         kv_in=tensor([[[1, 0], [0, 1], [1, 1]]]),
-        W_Q=tensor([[1, 0], [0, 2], [0, 0]]),
-        W_K=tensor([[1, 0], [0, 1]]),
+        W_Q=tensor([[1, 0, 0, 1], [0, 2, 1, 0], [0, 0, 0, 0]]),
+        W_K=tensor([[1, 0, 0, 1], [0, 1, 2, 0]]),
         W_V=tensor([[1, 2], [3, 6]]),
         W_O=tensor([[1, 0, 2, 0], [0, 1, 0, 3]]),
         n_heads=2,
@@ -625,9 +1041,20 @@ def multi_head_attention(rng):
     x, weights = normal(rng, 2, 4, 3), projections(rng, 3, 3, 1, 2, 4, 5)
     yield edge(q_in=x, kv_in=x, **weights, mask=attention.causal_mask(4))
     yield edge(q_in=x[:1, :1], kv_in=x[:1, :1], **projections(rng, 3, 3, 2, 2, 4, 5), mask=None)
+    two = torch.eye(2, dtype=torch.float64).repeat(1, 2)
+    huge = {
+        "q_in": tensor([[[100, 0], [0, 100]]]),
+        "kv_in": tensor([[[1, 0], [2, 2], [0, 1]]]),
+        "W_Q": two,
+        "W_K": 50 * two,
+        "W_V": normal(rng, 2, 6),
+        "W_O": normal(rng, 6, 5),
+        "n_heads": 2,
+    }
+    yield edge(**huge, mask=None)
+    yield edge(**huge, mask=torch.tensor([[True, False, True], [True, False, True]]))
     blind = attention.causal_mask(4, 2)
     yield edge(q_in=x, kv_in=normal(rng, 2, 2, 5), **projections(rng, 3, 5, 2, 2, 4, 3), mask=blind)
-    yield edge(q_in=1e3 * x, kv_in=x, **projections(rng, 3, 3, 2, 2, 4, 5), mask=None)
 
 
 def heads_of(q_in, kv_in, W_Q, W_K, W_V, n_heads, mask, scale):
@@ -723,6 +1150,102 @@ def nan_for_blind_positions(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None)
     return merge_right(masked(q @ k.mT / sqrt(q.shape[-1]), mask) @ v) @ W_O
 
 
+def many_heads(weigh, split=split_right, merge=merge_right, scale=None):
+    """Return multi-head attention with one of its parts replaced."""
+
+    def attention_of_heads(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+        q, k, v = (split(x @ W, n_heads) for x, W in ((q_in, W_Q), (kv_in, W_K), (kv_in, W_V)))
+        divisor = sqrt(q.shape[-1]) if scale is None else scale(q_in, q, v)
+        return merge(weigh(q @ k.mT / divisor, mask) @ v) @ W_O
+
+    return attention_of_heads
+
+
+def weigh_right(scores, mask):
+    return masked(scores, mask).nan_to_num(0.0)
+
+
+for name, (hint, weigh) in WRONG_WEIGHTS.items():
+    if name != "mask_ignored":
+        multi_head_attention.misconception(hint, name=name)(many_heads(weigh))
+
+multi_head_attention.misconception(
+    "The scores are not scaled: divide them by sqrt(d_k) of one head before softmax, or it saturates as vectors grow "
+    "longer.",
+    name="scale_missing",
+)(many_heads(weigh_right, scale=lambda q_in, q, v: 1.0))
+multi_head_attention.misconception(
+    "You divide the scores by d_k. The standard deviation of a dot product is sqrt(d_k): divide by that, or attention "
+    "becomes a plain average.",
+    name="scale_too_strong",
+)(many_heads(weigh_right, scale=lambda q_in, q, v: q.shape[-1]))
+multi_head_attention.misconception(
+    "You divide by the root of the values' width, d_v. The values take no part in the scores: the scale is the root "
+    "of d_k, the length of one head's queries and keys.",
+    name="scale_from_values",
+)(many_heads(weigh_right, scale=lambda q_in, q, v: sqrt(v.shape[-1])))
+multi_head_attention.misconception(
+    "You take d / N, the width of the model divided by the number of heads, for the width of a head. Here W_Q decides "
+    "how wide a head is, and N d_k need not be d: take d_k from the queries after splitting.",
+    name="scale_from_width_over_heads",
+)(many_heads(weigh_right, scale=lambda q_in, q, v: sqrt(q_in.shape[-1] // q.shape[1])))
+multi_head_attention.misconception(
+    "Splitting " + DEALT_OUT + "Merging does not, so each head works on a mixture of channels.",
+    name="heads_interleaved",
+)(many_heads(weigh_right, split=split_interleaved))
+multi_head_attention.misconception(
+    "Splitting " + DEALT_OUT + "The same holds for merging: W_O expects one head after the other.",
+    name="heads_interleaved_in_both",
+)(many_heads(weigh_right, split=split_interleaved, merge=merge_interleaved))
+multi_head_attention.misconception(RESHAPE + "Merging is right; splitting needs the swap.", name="split_by_reshape")(
+    many_heads(weigh_right, split=split_reshaped)
+)
+multi_head_attention.misconception(
+    RESHAPE + "Both splitting and merging need the swap.", name="split_and_merged_by_reshape"
+)(many_heads(weigh_right, split=split_reshaped, merge=merge_reshaped))
+
+
+PATTERNS_POOLED = (
+    "You pool the attention patterns of the heads and read all values with that one pattern. Each head reads its own "
+    "d_v values with its own pattern, and only the results come together: merge them, then multiply by W_O."
+)
+
+
+@multi_head_attention.misconception(PATTERNS_POOLED)
+def patterns_averaged(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    q, k = split_right(q_in @ W_Q, n_heads), split_right(kv_in @ W_K, n_heads)
+    return weigh_right(q @ k.mT / sqrt(q.shape[-1]), mask).mean(dim=1) @ (kv_in @ W_V @ W_O)
+
+
+@multi_head_attention.misconception(PATTERNS_POOLED)
+def patterns_summed(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    q, k = split_right(q_in @ W_Q, n_heads), split_right(kv_in @ W_K, n_heads)
+    return weigh_right(q @ k.mT / sqrt(q.shape[-1]), mask).sum(dim=1) @ (kv_in @ W_V @ W_O)
+
+
+@multi_head_attention.misconception(
+    "Keys and values come from q_in. That is self-attention whatever is passed. Queries ask, and keys and values "
+    "answer: both come from kv_in, which may have another length and another width."
+)
+def all_from_asking_side(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    return many_heads(weigh_right)(q_in, q_in, W_Q, W_K, W_V, W_O, n_heads, mask)
+
+
+@multi_head_attention.misconception(
+    "q_in and kv_in have changed places. q_in asks: it meets W_Q, and the result has one row for each of its positions."
+)
+def sides_swapped(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    return many_heads(weigh_right)(kv_in, q_in, W_Q, W_K, W_V, W_O, n_heads, mask)
+
+
+@multi_head_attention.misconception(
+    "You transpose the weights, as torch.nn.Linear does with its own. Here they stand on the right of the rows as they "
+    "are: queries are q_in @ W_Q."
+)
+def weights_of_linear_layers(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    return many_heads(weigh_right)(q_in, kv_in, W_Q.mT, W_K.mT, W_V.mT, W_O.mT, n_heads, mask)
+
+
 @multi_head_attention.always("The result is the sum of what each head gives alone.")
 def sum_over_heads(call, rng):
     x, z, w = normal(rng, 2, 4, 5), normal(rng, 2, 3, 6), projections(rng, 5, 6, 2, 3, 4, 7)
@@ -766,6 +1289,8 @@ def qk_ov_matrices(rng):
         yield random(**weights, W_V=normal(rng, d, d_v), W_O=normal(rng, d_v, d))
     yield edge(W_Q=zeros(3, 2), W_K=normal(rng, 3, 2), W_V=normal(rng, 3, 2), W_O=normal(rng, 2, 3))
     yield edge(W_Q=tensor([[2]]), W_K=tensor([[3]]), W_V=tensor([[5]]), W_O=tensor([[7]]))
+    third = tensor([[1 / 3, 1 / 3], [2 / 3, 0]])
+    yield edge(W_Q=third, W_K=tensor([[1, -0.999], [0, 1]]), W_V=third, W_O=tensor([[1, 0], [-0.999, 1]]))
     yield edge(W_Q=normal(rng, 3, 3), W_K=normal(rng, 3, 3), W_V=normal(rng, 3, 3), W_O=normal(rng, 3, 3))
 
 
@@ -806,6 +1331,61 @@ def output_first(W_Q, W_K, W_V, W_O):
 )
 def scale_inside(W_Q, W_K, W_V, W_O):
     return W_Q @ W_K.mT / sqrt(W_Q.shape[-1]), W_V @ W_O
+
+
+@qk_ov_matrices.misconception(
+    "W_QK is the formula of the column convention, W_Q^T W_K, of shape (d_k, d_k). With weights on the right of the "
+    "rows a score is x W_Q (z W_K)^T: W_K is transposed, and the d_k axis disappears. W_OV is right."
+)
+def query_weights_transposed(W_Q, W_K, W_V, W_O):
+    return W_Q.mT @ W_K, W_V @ W_O
+
+
+@qk_ov_matrices.misconception(
+    "W_OV is transposed: yours is W_O^T W_V^T, which stands to the left of a column. In the row convention a position "
+    "is read by W_V and then written by W_O: z W_V W_O. W_QK is right."
+)
+def output_transposed(W_Q, W_K, W_V, W_O):
+    return W_Q @ W_K.mT, (W_V @ W_O).mT
+
+
+@qk_ov_matrices.misconception(
+    "Both matrices are transposed: they would stand to the left of columns. Here positions are rows and stand on the "
+    "left: x W_QK z^T, and z W_OV."
+)
+def both_transposed(W_Q, W_K, W_V, W_O):
+    return W_K @ W_Q.mT, (W_V @ W_O).mT
+
+
+@qk_ov_matrices.misconception(
+    "You put the scale 1/sqrt(d_k) into W_OV. It belongs to the scores, and even there the definition leaves it out: "
+    "the scores are x W_QK z^T / sqrt(d_k)."
+)
+def scale_inside_values(W_Q, W_K, W_V, W_O):
+    return W_Q @ W_K.mT, W_V @ W_O / sqrt(W_Q.shape[-1])
+
+
+@qk_ov_matrices.misconception(
+    "The two results have changed places: W_QK, which says where to read, comes first, and W_OV second."
+)
+def results_swapped(W_Q, W_K, W_V, W_O):
+    return W_V @ W_O, W_Q @ W_K.mT
+
+
+DIGITS_DROPPED = (
+    "You convert to float32, which keeps seven digits, and converting back at the end restores none of them. Where "
+    "large terms cancel, few digits are left. Compute in the dtype of the weights."
+)
+
+
+@qk_ov_matrices.misconception(DIGITS_DROPPED)
+def scores_in_float32(W_Q, W_K, W_V, W_O):
+    return (W_Q.float() @ W_K.float().mT).double(), W_V @ W_O
+
+
+@qk_ov_matrices.misconception(DIGITS_DROPPED)
+def both_in_float32(W_Q, W_K, W_V, W_O):
+    return (W_Q.float() @ W_K.float().mT).double(), (W_V.float() @ W_O.float()).double()
 
 
 @qk_ov_matrices.always("x W_QK z^T equals the dot products of queries x W_Q with keys z W_K.")
@@ -907,6 +1487,73 @@ def faster_and_faster(T, d_model):
 def counts_from_one(T, d_model):
     a = (torch.arange(T, dtype=torch.float64)[:, None] + 1) * 10_000.0 ** (-even(d_model) / d_model)
     return pairs(a.sin(), a.cos())
+
+
+@sinusoidal_positions.misconception(
+    "Your base is 1000. One of the four zeros is missing: the slowest clock then turns ten times too fast."
+)
+def base_thousand(T, d_model):
+    a = torch.arange(T, dtype=torch.float64)[:, None] * 1000.0 ** (-even(d_model) / d_model)
+    return pairs(a.sin(), a.cos())
+
+
+DOUBLED_TWICE = (
+    "Your exponent is doubled twice. In 2l/d the letter l counts the pairs, from 0 to d/2 - 1, so 2l is already the "
+    "number of the even column: the exponent stays below 1. "
+)
+
+
+@sinusoidal_positions.misconception(DOUBLED_TWICE + "torch.arange(0, d, 2) gives 2l, not l.")
+def exponent_doubled(T, d_model):
+    a = angles(T, -2 * even(d_model) / d_model)
+    return pairs(a.sin(), a.cos())
+
+
+@sinusoidal_positions.misconception(DOUBLED_TWICE + "And both columns of a pair share it.")
+def column_taken_for_pair(T, d_model):
+    a = angles(T, -2 * torch.arange(d_model, dtype=torch.float64) / d_model)
+    return pairs(a[:, 0::2].sin(), a[:, 1::2].cos())
+
+
+SINGLE_PRECISION = (
+    "Your table is float32, the default of torch.zeros and torch.arange(...).float(), as in many tutorials. It has "
+    "seven digits, and the angle loses them as the position grows. Compute in float64 throughout: pass dtype."
+)
+
+
+@sinusoidal_positions.misconception(SINGLE_PRECISION)
+def single_precision(T, d_model):
+    frequencies = torch.exp(torch.arange(0, d_model, 2).float() * (-log(10_000.0) / d_model))
+    a = torch.arange(T).float()[:, None] * frequencies
+    return pairs(a.sin(), a.cos())
+
+
+@sinusoidal_positions.misconception(SINGLE_PRECISION)
+def single_precision_power(T, d_model):
+    a = torch.arange(T).float()[:, None] * 10_000.0 ** (-torch.arange(0, d_model, 2).float() / d_model)
+    return pairs(a.sin(), a.cos())
+
+
+@sinusoidal_positions.misconception(SINGLE_PRECISION)
+def single_precision_result(T, d_model):
+    a = angles(T, -even(d_model) / d_model)
+    return pairs(a.sin(), a.cos()).float()
+
+
+DIGITS_LOST = (
+    "You compute in float32 and convert at the end, which brings no digits back: at position 400 the angle is already "
+    "off in its fifth decimal. Start with float64: pass dtype to arange."
+)
+
+
+@sinusoidal_positions.misconception(DIGITS_LOST)
+def converted_at_the_end(T, d_model):
+    return single_precision(T, d_model).double()
+
+
+@sinusoidal_positions.misconception(DIGITS_LOST)
+def power_converted_at_the_end(T, d_model):
+    return single_precision_power(T, d_model).double()
 
 
 @sinusoidal_positions.always("The product of two rows depends on their distance alone.")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dis
 import functools
-import importlib
 import inspect
 import sys
 import types
@@ -25,6 +24,7 @@ class Search:
     """One search for forbidden objects in the code of one submission."""
 
     def __init__(self, names: tuple[str, ...], references: Any) -> None:
+        self.names = set(names)
         resolved = ((resolve(name), name) for name in names)
         self.targets = {id(found): name for found, name in resolved if found is not UNKNOWN}
         for reference in references if isinstance(references, tuple) else (references,):
@@ -44,6 +44,8 @@ class Search:
         """Return the forbidden name that an object is or reaches, or None."""
         if isinstance(part, Method):
             return self.methods.get(part.name)
+        if isinstance(part, Unloaded):
+            return part.name if part.name in self.names else None
         if id(part) in self.targets:
             return self.targets[id(part)]
         if _home_of(part) in self.homes:  # the chapter's other references
@@ -56,6 +58,13 @@ class Search:
 
 class Method:
     """An attribute of a value that is known only when the code runs, such as ``x.softmax``."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+class Unloaded:
+    """A module that nobody has imported yet, or a part of it, known by its dotted name alone."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -90,19 +99,18 @@ def own_globals(candidate: Any) -> dict[str, Any]:
 
 
 def resolve(name: str) -> Any:
-    """Return the object behind a dotted name, or `UNKNOWN` when its package is not installed."""
+    """Return the object behind a dotted name, or `UNKNOWN` where its module is not loaded.
+
+    Nothing is imported: what nobody has loaded, no submission can hold.
+    """
     module_name, attributes = name, list[str]()
-    while module_name:
-        try:
-            current: Any = importlib.import_module(module_name)
-        except ImportError:
-            module_name, _, attribute = module_name.rpartition(".")
-            attributes.insert(0, attribute)
-            continue
-        for attribute in attributes:
-            current = getattr(current, attribute, UNKNOWN)
-        return current
-    return UNKNOWN
+    while module_name and module_name not in sys.modules:
+        module_name, _, attribute = module_name.rpartition(".")
+        attributes.insert(0, attribute)
+    current: Any = sys.modules.get(module_name, UNKNOWN)
+    for attribute in attributes:
+        current = getattr(current, attribute, UNKNOWN)
+    return current
 
 
 def is_own(part: Any) -> bool:
@@ -204,8 +212,8 @@ class Imports:
             return UNKNOWN
         if step.opname == "IMPORT_NAME":
             self.named = self.constant is not None
-            # Only what is imported already: the search itself must not run a student's imports.
-            self.module = sys.modules.get(step.argval if self.named else step.argval.partition(".")[0], UNKNOWN)
+            name = step.argval if self.named else step.argval.partition(".")[0]
+            self.module = sys.modules.get(name) or Unloaded(name)  # the search runs no import
             return self.module
         found = _attribute(self.module, step.argval)
         if not self.named:  # `import a.b as c` walks from a to b
@@ -222,5 +230,8 @@ def _cell(cell: Any) -> Any:
 
 def _attribute(owner: Any, name: str) -> Any:
     if isinstance(owner, types.ModuleType) or inspect.isclass(owner):
-        return getattr(owner, name, UNKNOWN)
+        found = getattr(owner, name, UNKNOWN)
+        return Unloaded(f"{owner.__name__}.{name}") if found is UNKNOWN else found
+    if isinstance(owner, Unloaded):
+        return Unloaded(f"{owner.name}.{name}")
     return Method(name)
