@@ -140,8 +140,11 @@ def test_exercises_are_listed_with_their_points(name: str, soups: dict[str, Beau
     rows = soups[f"{name}.html"].select(".chapter-exercises tbody tr")
     shown = [[cell.get_text().strip() for cell in row.select("td")] for row in rows]
     exercises = chapter_exercises(name).values()
-    assert [row[1] for row in shown] == [exercise.short_name for exercise in exercises]
-    assert [float(row[3]) for row in shown] == [exercise.points for exercise in exercises]
+    *functions, written, together = shown
+    assert [row[1].split(",")[0] for row in functions] == [exercise.short_name for exercise in exercises]
+    assert [float(row[3]) for row in functions] == [exercise.points for exercise in exercises]
+    assert "A person grades it." in written[2]
+    assert float(together[3]) == sum(float(row[3]) for row in [*functions, written])
 
 
 # All pages

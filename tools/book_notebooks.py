@@ -67,12 +67,13 @@ def notebook_copy(book: Path, chapter: Chapter, chapters: dict[str, Chapter], ad
 def _context(book: Path, chapter: Chapter, chapters: dict[str, Chapter]) -> Context:
     exercises = list(chapter_exercises(chapter.name).values())
     file = f"`{chapter.name}-exercises.ipynb`"
+    questions = book.parent / "solutions" / f"{chapter.name}.md"
     return Context(
         page=f"{chapter.name}.md",
         bibliography=Bibliography(book / "references.bib"),
         directives={
             "chapter-card": [*card_lines(chapter), "", f"**Exercises:** {file}, beside this notebook in the book"],
-            "chapter-exercises": [*table_lines(exercises), "", f"They wait in the notebook {file}."],
+            "chapter-exercises": [*table_lines(exercises, questions), "", f"They wait in the notebook {file}."],
         },
         titles={path.stem: page_title(path) for path in book.glob("*.md")},
         notebooks=set(chapters),

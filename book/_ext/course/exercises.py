@@ -24,7 +24,8 @@ class ChapterExercises(SphinxDirective):
         exercises = list(chapter_exercises(name).values())
         block = nodes.container(classes=["chapter-exercises"])
         source, _ = self.get_source_info()
-        lines = [*table_lines(exercises), "", *self._solutions(name)]
+        questions = Path(self.env.srcdir).parent / "solutions" / f"{name}.md"
+        lines = [*table_lines(exercises, questions), "", *self._solutions(name)]
         self.state.nested_parse(StringList(lines, source), self.content_offset, block)
         target = f"{path_to_root(name)}notebooks/{name}-exercises.ipynb"
         block += raw_html(f"<p>{download_link(target, 'Download the exercises', 'a notebook to fill in')}</p>")
