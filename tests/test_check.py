@@ -59,8 +59,21 @@ def test_the_check_cell_captures_warnings_and_prints(capsys):
     assert err == ""
 
 
-def test_the_check_cell_refuses_the_reference_itself(capsys):
-    assert check(NAME, find(NAME).reference) == 0.0
+SPLIT, MERGE = find("attention.split_heads").reference
+
+
+@pytest.mark.parametrize(
+    ("name", "candidate"),
+    [
+        (NAME, find(NAME).reference),
+        ("attention.split_heads", (SPLIT, MERGE)),
+        ("attention.split_heads", [SPLIT, MERGE]),
+        ("attention.split_heads", (SPLIT, lambda heads: heads.transpose(1, 2).flatten(-2))),
+    ],
+    ids=["function", "tuple", "list", "one of two"],
+)
+def test_the_check_cell_refuses_the_reference_itself(capsys, name, candidate):
+    assert check(name, candidate) == 0.0
     assert "not allowed" in capsys.readouterr().out
 
 

@@ -109,8 +109,8 @@ def refuse_shortcut(exercise: Exercise, name: str) -> Report:
 
 
 def same_parts(a: Any, b: Any) -> bool:
-    """Return whether two candidates are the same object, or tuples of the same objects."""
-    if isinstance(a, tuple) and isinstance(b, tuple):
+    """Return whether two candidates are the same object, or tuples (or lists) of the same objects."""
+    if isinstance(a, tuple | list) and isinstance(b, tuple | list):
         return len(a) == len(b) and all(x is y for x, y in zip(a, b, strict=True))
     return a is b
 
