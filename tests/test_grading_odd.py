@@ -13,7 +13,7 @@ import torch
 
 from mlcourse.exercises.protocol import Exercise, exercise, random, worked
 from mlcourse.grading import check, evaluate
-from mlcourse.grading.candidate import PRINTED_LIMIT
+from mlcourse.grading.calling import PRINTED_LIMIT
 from mlcourse.grading.plain import MAX_ARRAY_ELEMENTS, MAX_ITEMS, NotPlainError, to_plain
 
 

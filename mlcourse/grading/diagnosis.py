@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from mlcourse.exercises.protocol import Case, Exercise, Misconception
-from mlcourse.grading.candidate import LocalCandidate, Outcome
+from mlcourse.grading.calling import Outcome
+from mlcourse.grading.candidate import LocalCandidate
 from mlcourse.grading.compare import difference
 from mlcourse.grading.plain import PlainArray
 

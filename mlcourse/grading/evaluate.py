@@ -15,7 +15,8 @@ import numpy as np
 
 from mlcourse.exercises import chapter_exercises, find
 from mlcourse.exercises.protocol import Case, Exercise, Property
-from mlcourse.grading.candidate import Candidate, LocalCandidate, Outcome
+from mlcourse.grading.calling import Outcome
+from mlcourse.grading.candidate import Candidate, LocalCandidate
 from mlcourse.grading.diagnosis import Trial, diagnose
 from mlcourse.grading.explain import explain_outcome, verdict
 from mlcourse.grading.feedback import first_failure, how_it_passed, not_written, printed, still_right

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mlcourse.exercises.protocol import Exercise
-from mlcourse.grading.candidate import Outcome
+from mlcourse.grading.calling import Outcome
 from mlcourse.grading.compare import Difference, difference
 from mlcourse.grading.plain import NotPlainError, PlainArray, to_plain
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlcourse.exercises.protocol import Exercise
-from mlcourse.grading.candidate import Outcome
+from mlcourse.grading.calling import Outcome
 from mlcourse.grading.diagnosis import Trial
 from mlcourse.grading.explain import show_inputs, verdict
 from mlcourse.grading.report import Report, write_report

@@ -23,17 +23,18 @@ SILENT = {"PRECALL", "CACHE", "PUSH_NULL", "EXTENDED_ARG", "COPY_FREE_VARS", "RE
 class Search:
     """One search for forbidden objects in the code of one submission."""
 
-    def __init__(self, names: tuple[str, ...], references: Any) -> None:
+    def __init__(self, names: tuple[str, ...], references: Any, home: str = "") -> None:
         self.names = set(names)
         resolved = ((resolve(name), name) for name in names)
         self.targets = {id(found): name for found, name in resolved if found is not UNKNOWN}
         for reference in references if isinstance(references, tuple) else (references,):
             self.targets[id(reference)] = f"{reference.__module__}.{reference.__qualname__}"
         for name in ("mlcourse.exercises.find", "mlcourse.exercises.catalogue"):  # they lead to the references
-            self.targets[id(resolve(name))] = name
+            if (found := resolve(name)) is not UNKNOWN:
+                self.targets[id(found)] = name
         methods = (name for name in names if name.startswith(("torch.Tensor.", "numpy.ndarray.")))
         self.methods = {name.rpartition(".")[2]: name for name in methods}
-        self.homes = _homes(references)
+        self.homes = _homes(references) | ({home} if home else set())
         self.seen: set[int] = set()
 
     def in_parts(self, parts: Iterable[Any]) -> str | None:
@@ -45,7 +46,8 @@ class Search:
         if isinstance(part, Method):
             return self.methods.get(part.name)
         if isinstance(part, Unloaded):
-            return part.name if part.name in self.names else None
+            inside = any(part.name == home or part.name.startswith(f"{home}.") for home in self.homes)
+            return part.name if inside or part.name in self.names else None
         if id(part) in self.targets:
             return self.targets[id(part)]
         if _home_of(part) in self.homes:  # the chapter's other references
@@ -70,7 +72,7 @@ class Unloaded:
         self.name = name
 
 
-def forbidden_use(candidate: Any, names: tuple[str, ...], references: Any) -> str | None:
+def forbidden_use(candidate: Any, names: tuple[str, ...], references: Any, home: str = "") -> str | None:
     """Return the first forbidden name that the candidate's code reaches, or None.
 
     Parameters
@@ -79,9 +81,11 @@ def forbidden_use(candidate: Any, names: tuple[str, ...], references: Any) -> st
     names : tuple of str
         Dotted names such as ``torch.softmax``; ``torch.Tensor.softmax`` forbids the method.
     references : callable, class, or tuple of them
-        The reference implementation, which is always forbidden.
+        The reference implementation, which is always forbidden; empty where it is not there.
+    home : str
+        The module of the references, for the place where it is not there.
     """
-    search = Search(names, references)
+    search = Search(names, references, home)
     return search.in_parts(candidate if isinstance(candidate, tuple) else (candidate,))
 
 

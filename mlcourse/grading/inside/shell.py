@@ -1,0 +1,135 @@
+"""IPython without a kernel: runs cells in this process and records what they show."""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import getpass
+import sys
+from typing import Any
+
+from IPython.core.displayhook import DisplayHook
+from IPython.core.displaypub import DisplayPublisher
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets import Type
+from traitlets.config import Config
+
+from mlcourse.grading.calling import CallTimeoutError, Clock
+from mlcourse.grading.inside.outputs import Descriptors, Recorder, Stream
+
+
+class ResultHook(DisplayHook):
+    """Records the value of a cell's last expression."""
+
+    def write_output_prompt(self) -> None:
+        """Print nothing: the prompt is a part of the notebook."""
+
+    def write_format_data(self, format_dict: Any, md_dict: Any = None) -> None:
+        """Record the value."""
+        self.shell.recorder.shown("execute_result", format_dict, execution_count=self.prompt_count)
+
+    def finish_displayhook(self) -> None:
+        """Print nothing."""
+
+
+class Publisher(DisplayPublisher):
+    """Records what ``display`` shows."""
+
+    def publish(self, data: Any, metadata: Any = None, *args: Any, **more: Any) -> None:
+        """Record one figure, table or text."""
+        self.shell.recorder.shown("display_data", data)
+
+    def clear_output(self, wait: bool = False) -> None:
+        """Forget what the cell has shown so far."""
+        self.shell.recorder.outputs.clear()
+
+
+class Shell(InteractiveShell):
+    """The notebook of one submission."""
+
+    displayhook_class = Type(ResultHook)
+    display_pub_class = Type(Publisher)
+    recorder: Any = None
+
+    def enable_gui(self, gui: str | None = None) -> None:
+        """Accept ``%matplotlib inline`` and its kin; there is no window here."""
+
+    def ask_exit(self) -> None:
+        """Ignore ``exit()``, which ends a notebook's kernel, and would end the submission."""
+
+    exit_now = False
+
+    def _showtraceback(self, etype: Any, evalue: Any, stb: list[str]) -> None:
+        try:
+            message = str(str(evalue))
+        except BaseException:
+            message = ""
+        self.recorder.error(getattr(etype, "__name__", "Error"), message, stb)
+
+
+def warm_shell() -> Shell:
+    """Return the shell that every submission begins with."""
+    config = Config()
+    config.HistoryManager.enabled = False
+    config.InteractiveShell.colors = "nocolor"
+    config.InteractiveShell.xmode = "Context"
+    Shell.clear_instance()
+    shell: Shell = Shell.instance(config=config)
+    shell.recorder = Recorder(0)
+    _keep_original_streams()
+    return shell
+
+
+_REAL: dict[str, Any] = {}
+
+
+def _keep_original_streams() -> None:
+    _REAL.update(input=_no_input, getpass=_no_input)
+
+
+def _no_input(prompt: object = "", *more: object) -> str:
+    raise RuntimeError("input() gets no answer while a notebook is graded: nobody sits at the keyboard. Use a value.")
+
+
+class Notebook:
+    """One submission that runs: its shell, and what it prints."""
+
+    def __init__(self, shell: Shell, limits: dict[str, Any]) -> None:
+        self.shell = shell
+        self.limits = limits
+        self.recorder = Recorder(limits["output"])
+        shell.recorder = self.recorder
+        self.descriptors = Descriptors()
+        self.streams = {
+            name: Stream(name, self.recorder, number) for number, name in enumerate(("stdout", "stderr"), 1)
+        }
+        builtins.input = _no_input
+        getpass.getpass = _no_input
+
+    def run(self, source: str) -> dict[str, Any]:
+        """Run one cell and return its outputs; nothing that the cell does escapes as an exception."""
+        self.recorder.clear()
+        clock = Clock(self.limits["cell_seconds"], processor=True)
+        before = sys.stdout, sys.stderr
+        sys.stdout, sys.stderr = self.streams["stdout"], self.streams["stderr"]
+        try:
+            with clock:
+                self.shell.run_cell(source, store_history=True)
+        except BaseException as error:  # IPython itself can be broken by a cell
+            if not isinstance(error, CallTimeoutError):
+                self.recorder.error(type(error).__name__, "", [])
+        finally:
+            sys.stdout, sys.stderr = before
+        if clock.rang:
+            self._say_stopped()
+        written = self.descriptors.taken(self.recorder.limit)
+        if written:
+            self.recorder.stream("stdout", written)
+        return {"outputs": self.recorder.taken(), "stopped": clock.rang, "count": self.shell.execution_count - 1}
+
+    def _say_stopped(self) -> None:
+        seconds = self.limits["cell_seconds"]
+        words = f"This cell was stopped: it took more than {seconds:g} s. Does a loop never end?"
+        with contextlib.suppress(Exception):
+            self.recorder.outputs = [item for item in self.recorder.outputs if item.get("ename") != "CallTimeoutError"]
+        self.recorder.error("CellStopped", words, [f"CellStopped: {words}"])

@@ -1,0 +1,159 @@
+"""One submission in its own process: answers the grader's requests, cell by cell and call by call.
+
+Whatever this process says is only believed as far as it concerns this submission: the grader compares what it returns.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from mlcourse.grading.calling import Clock, Outcome, call_by_position, make_call
+from mlcourse.grading.forbidden import called_names, forbidden_use
+from mlcourse.grading.inside.shell import Notebook
+from mlcourse.grading.plain import from_plain
+try:
+    from mlcourse.grading.shortcuts import Check, find_shortcuts
+except ImportError:
+    pass
+from mlcourse.grading.wire import ClosedError, WireError, pack, receive_with_descriptor, send
+
+
+class Worker:
+    """Answers requests on one channel; `serve` ends when the grader closes it."""
+
+    def __init__(self, channel: socket.socket, notebook: Notebook) -> None:
+        self.channel = channel
+        self.notebook = notebook
+        self.candidates: list[Any] = []
+        self.answers: dict[str, Callable[..., Any]] = {
+            "analyse": self.analyse,
+            "cell": self.notebook.run,
+            "pick": self.pick,
+            "call": self.call,
+        }
+
+    def serve(self) -> None:
+        """Answer one request after another."""
+        while True:
+            try:
+                request, descriptor = receive_with_descriptor(self.channel)
+            except ClosedError:
+                return
+            if descriptor is not None:
+                self.branch(descriptor)
+                continue
+            kind = request.pop("do")
+            send(self.channel, self.answers[kind](**request))
+
+    def branch(self, descriptor: int) -> None:
+        """Fork: the copy keeps the state as it is now and answers on a channel of its own."""
+        other = socket.socket(fileno=descriptor)
+        identity = os.fork()
+        if identity:
+            other.close()
+            send(self.channel, {"branch": identity})
+            return
+        self.channel.close()
+        self.channel = other
+
+    def analyse(self, cells: list[str], checks: dict[str, dict[str, Any]]) -> dict[str, str]:
+        """Return the shortcuts that the text of a submission takes; asked before any of it has run."""
+        plain = [self._transformed(cell) for cell in cells]
+        asked = {
+            name: Check(check["position"], check["expression"], tuple(check["forbidden"]), check["home"])
+            for name, check in checks.items()
+        }
+        return find_shortcuts(plain, asked)
+
+    def _transformed(self, cell: str) -> str:
+        try:
+            return self.notebook.shell.transform_cell(cell)
+        except Exception:  # a cell that is no Python fails again, in words, when it runs
+            return cell
+
+    def pick(self, expression: str, forbidden: list[str], home: str) -> dict[str, Any]:
+        """Find a candidate by the expression of its check cell, and describe it."""
+        try:
+            candidate = eval(expression, self.notebook.shell.user_ns)
+        except NameError as error:
+            return {"missing": getattr(error, "name", None) or expression}
+        except Exception as error:
+            return {"missing": f"{expression} ({type(error).__name__})"}
+        if isinstance(candidate, list):
+            candidate = tuple(candidate)
+        parts = candidate if isinstance(candidate, tuple) else (candidate,)
+        self.candidates.append(candidate)
+        return {
+            "handle": len(self.candidates) - 1,
+            "parts": [_described(part) for part in parts] if isinstance(candidate, tuple) else _described(candidate),
+            "shortcut": _guarded(lambda: forbidden_use(candidate, tuple(forbidden), (), home), None),
+            "called": sorted(_guarded(lambda: called_names(candidate), set())),
+        }
+
+    def call(
+        self, handle: int, inputs: dict[str, Any], positional: list[str], run: dict[str, str] | None, seconds: float
+    ) -> dict[str, Any]:
+        """Make one call and return its outcome."""
+        candidate = self.candidates[handle]
+        if run is None:
+
+            def action(given: dict[str, Any]) -> Any:
+                return call_by_position(candidate, positional, given)
+        else:
+            exercise = _defined(run["source"], run["name"])
+
+            def action(given: dict[str, Any]) -> Any:
+                return exercise(candidate, **given)
+
+        outcome = make_call(action, from_plain(inputs), Clock(seconds, processor=True))
+        answer = as_message(outcome)
+        try:
+            pack(answer)
+        except WireError as error:
+            answer = as_message(Outcome(refused=str(error), printed=outcome.printed))
+        return answer
+
+
+def as_message(outcome: Outcome) -> dict[str, Any]:
+    """Return an outcome as plain data."""
+    failure = vars(outcome.failure) if outcome.failure else None
+    return {
+        "value": outcome.value,
+        "failure": failure,
+        "refused": outcome.refused,
+        "timed_out": outcome.timed_out,
+        "changed": list(outcome.changed),
+        "printed": outcome.printed,
+    }
+
+
+def _described(part: Any) -> dict[str, Any]:
+    """Return what the grader must know of a candidate before it calls it."""
+    name = _guarded(lambda: str(getattr(part, "__name__", "")), "")
+    return {"name": name[:200], "callable": callable(part), "type": type(part).__name__, "none": part is None}
+
+
+def _guarded(question: Callable[[], Any], otherwise: Any) -> Any:
+    """Ask an object about itself; odd ones answer with errors."""
+    try:
+        return question()
+    except Exception:
+        return otherwise
+
+
+def _defined(source: str, name: str) -> Callable[..., Any]:
+    """Return the exercise's own way to run a submission, from its text."""
+    import numpy
+
+    names: dict[str, Any] = {"np": numpy}
+    try:
+        import torch
+    except ImportError:
+        pass
+    else:
+        names["torch"] = torch
+    exec(source, names)
+    return names[name]

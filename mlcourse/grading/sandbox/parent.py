@@ -1,0 +1,189 @@
+"""The warm parent: a process in a bubblewrap sandbox that has imported the libraries and forks for each submission."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import weakref
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from mlcourse.grading.sandbox.limits import Limits
+from mlcourse.grading.sandbox.requirements import missing_isolation
+from mlcourse.grading.sandbox.view import COURSE, PACKAGE, bindings
+
+START_SECONDS = 120.0
+ANSWER_SECONDS = 30.0
+CAPABILITIES = ("SYS_ADMIN", "SETUID", "SETGID", "KILL", "SYS_PTRACE", "DAC_READ_SEARCH")
+
+
+class IsolationMissingError(Exception):
+    """Submissions cannot be isolated on this machine; the text says what to do."""
+
+
+@dataclass
+class Child:
+    """One process of a submission: its keeper's number, its channel, and where its ends are written down."""
+
+    process: int
+    channel: socket.socket
+    status: socket.socket
+
+
+class WarmParent:
+    """Starts the sandbox; `spawn` gives a fresh process for a submission.
+
+    Parameters
+    ----------
+    uses : iterable of str
+        Chapters whose reference modules the assignment may import.
+    modules : iterable of str
+        Libraries to import beforehand, such as ``"torch"``.
+    isolation : str
+        ``"auto"`` isolates, or stops with what is missing. ``"none"`` does not isolate: for one's own work only.
+    """
+
+    def __init__(
+        self,
+        uses: Iterable[str] = (),
+        modules: Iterable[str] = (),
+        limits: Limits | None = None,
+        isolation: str = "auto",
+        secret: Iterable[Path] = (),
+    ) -> None:
+        self.limits = limits or Limits()
+        self.isolated = require_isolation(isolation)
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        inside = ["-P", "-s", "-m", "mlcourse.grading.inside.server", str(theirs.fileno())]
+        command = [sys.executable, *inside]
+        environment = {**ENVIRONMENT, "PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": "/tmp"}
+        if self.isolated:
+            command = [*bubblewrap(bindings(uses, secret)), "--", *command]
+        else:
+            environment["PYTHONPATH"] = str(PACKAGE.parent)
+        with theirs:
+            self.process = subprocess.Popen(
+                command,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env=environment,
+                cwd="/tmp",
+            )
+        self._finalizer = weakref.finalize(self, _end, self.process, self.control)
+        settings = {"isolated": self.isolated, "limits": self.limits.as_dict(), "modules": list(modules)}
+        self._ask(settings, seconds=START_SECONDS)
+
+    def spawn(self) -> Child:
+        """Return a fresh process that has run nothing of a submission."""
+        channel, theirs = socket.socketpair()
+        status, written = socket.socketpair()
+        with theirs, written:
+            reply = self._ask({"do": "spawn"}, [theirs.fileno(), written.fileno()])
+        return Child(reply["process"], channel, status)
+
+    def end(self, child: Child) -> str:
+        """End a submission's processes, all of them, and return why they had ended before, if they had."""
+        child.channel.close()
+        child.status.close()
+        return str(self._ask({"do": "end", "process": child.process})["why"])
+
+    def close(self) -> None:
+        """End the sandbox and everything in it."""
+        self._finalizer()
+
+    def __enter__(self) -> WarmParent:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ask(
+        self, request: dict[str, Any], descriptors: list[int] | None = None, seconds: float = ANSWER_SECONDS
+    ) -> dict[str, Any]:
+        self.control.settimeout(seconds)
+        try:
+            socket.send_fds(self.control, [json.dumps(request).encode()], descriptors or [])
+            reply = self.control.recv(2**16)
+        except OSError as error:
+            raise IsolationMissingError(self._why_it_ended()) from error
+        if not reply:
+            raise IsolationMissingError(self._why_it_ended())
+        return dict(json.loads(reply))
+
+    def _why_it_ended(self) -> str:
+        self.process.kill()
+        _, text = self.process.communicate()
+        words = text.decode("utf-8", "replace").strip().splitlines()
+        last = words[-1] if words else "it said nothing"
+        return f"The sandbox for submissions could not be used: {last}. `mlcourse doctor` says what this machine lacks."
+
+
+# One thread for each library: submissions run side by side, and many threads on busy cores are slower than one.
+ENVIRONMENT = {
+    "LANG": "C.UTF-8",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    "MPLCONFIGDIR": "/tmp/matplotlib",
+    "IPYTHONDIR": "/tmp/ipython",
+    "TMPDIR": "/tmp",
+    "USER": "student",
+    "PYTHONHASHSEED": "0",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+
+
+def require_isolation(isolation: str) -> bool:
+    """Return whether to isolate.
+
+    Raises
+    ------
+    IsolationMissingError
+        If isolation is wanted and something for it is missing.
+    """
+    if isolation == "none":
+        return False
+    lacking = missing_isolation()
+    if lacking:
+        needs = "; ".join(f"{item.name} ({item.found}): {item.remedy}" for item in lacking)
+        raise IsolationMissingError(
+            f"Submissions cannot be isolated on this machine. Missing: {needs}. "
+            "For your own work only, --isolation=none runs it without protection."
+        )
+    return True
+
+
+def bubblewrap(files: list[str]) -> list[str]:
+    """Return the command that starts a program in a sandbox with these files."""
+    command = [str(shutil.which("bwrap")), "--die-with-parent", "--new-session", "--clearenv", "--unshare-pid"]
+    command += ["--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--hostname", "grading"]
+    if os.getuid() == 0:
+        for capability in CAPABILITIES:  # to become nobody, and to look after nobody's processes
+            command += ["--cap-add", f"CAP_{capability}"]
+    else:
+        command += ["--unshare-user"]
+    for name, value in {**ENVIRONMENT, "PATH": "/usr/bin:/bin", "HOME": "/tmp", "PYTHONPATH": str(COURSE)}.items():
+        command += ["--setenv", name, value]
+    return [*command, *files, "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--chdir", "/tmp"]
+
+
+def _end(process: subprocess.Popen[bytes], control: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        control.close()
+    process.kill()
+    if process.stderr:
+        process.stderr.close()
+    process.wait()
