@@ -1,9 +1,11 @@
 """Settings of nbgrader for this course. nbgrader reads this file from the folder in which it is called."""
 
-from nbconvert.preprocessors import ClearMetadataPreprocessor
+from nbconvert.preprocessors import ClearMetadataPreprocessor, CSSHTMLHeaderPreprocessor
+from nbconvert.preprocessors.sanitize import SanitizeHTML
 from nbgrader import preprocessors as nb
 
-from mlcourse.grading.marks import RequireMark
+from mlcourse.grading.course.execute import IsolatedExecute
+from mlcourse.grading.course.restore import RestoreCells
 
 c = get_config()  # noqa: F821
 
@@ -15,15 +17,18 @@ c.ClearSolutions.text_stub = "*Write your answer here.*"
 c.ClearSolutions.begin_solution_delimeter = "### BEGIN SOLUTION"
 c.ClearSolutions.end_solution_delimeter = "### END SOLUTION"
 
-# A check cell takes well under a second; a student's own cell may take longer.
-c.Execute.timeout = 120
-# Errors only: the kernel's start-up messages help nobody who reads a list of marks.
-c.Execute.extra_arguments = ["--log-level=40", "--HistoryManager.hist_file=:memory:"]
-
-# nbgrader's own list, and one more that makes sure that a check cell has a mark.
+# Gives a notebook back the cells with which it was released, before nbgrader's own sanitizing.
+c.Autograde.sanitize_preprocessors = [
+    RestoreCells,
+    nb.ClearOutput,
+    nb.DeduplicateIds,
+    nb.OverwriteKernelspec,
+    nb.OverwriteCells,
+    nb.CheckCellMetadata,
+]
+# nbgrader's own list, with a sandbox in place of Execute.
 c.Autograde.autograde_preprocessors = [
-    nb.Execute,
-    RequireMark,
+    IsolatedExecute,
     nb.IgnorePattern,
     ClearMetadataPreprocessor,
     nb.LimitOutput,
@@ -31,3 +36,5 @@ c.Autograde.autograde_preprocessors = [
     nb.AssignLatePenalties,
     nb.CheckCellMetadata,
 ]
+# What a student wrote stays text in the feedback: no scripts, no event handlers, no frames.
+c.GenerateFeedback.preprocessors = [nb.GetGrades, SanitizeHTML, CSSHTMLHeaderPreprocessor]

@@ -109,23 +109,18 @@ class Clock:
     """Raises `CallTimeoutError` inside its block after so many seconds, again and again until the block ends.
 
     ``processor`` counts the seconds of the processor, so that a busy machine changes no mark, and ends a call that
-    only waits after `PATIENCE` times as long. Where there are no alarms (Windows, threads) the clock only measures:
+    only waits after ``patience`` times as long. Where there are no alarms (Windows, threads) the clock only measures:
     ``rang`` is set when the block is over.
     """
 
     AGAIN = 0.1  # seconds until the next alarm, for code that swallows the first
-    PATIENCE = 4
 
-    def __init__(self, seconds: float, *, processor: bool = False) -> None:
+    def __init__(self, seconds: float, *, processor: bool = False, patience: float = 4.0) -> None:
         self.seconds = seconds
         self.processor = processor
+        self.longest = seconds * (patience if processor else 1)  # on the wall
         self.rang = False
         self.alarms = threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGALRM")
-
-    @property
-    def longest(self) -> float:
-        """Seconds on the wall after which the block is interrupted in any case."""
-        return self.seconds * (self.PATIENCE if self.processor else 1)
 
     def __enter__(self) -> Clock:
         self.start = time.monotonic()

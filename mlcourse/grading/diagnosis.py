@@ -26,7 +26,22 @@ class Trial:
     right: bool
 
 
-def diagnose(exercise: Exercise, trials: Sequence[Trial]) -> Misconception | None:
+class KnownOutcomes:
+    """What the known mistakes of an exercise give on its cases, computed when it is first asked."""
+
+    def __init__(self, exercise: Exercise) -> None:
+        self.exercise = exercise
+        self.found: dict[tuple[str, int], Outcome] = {}
+
+    def of(self, misconception: Misconception, case: Case) -> Outcome:
+        """Return the outcome of one mistake on one case."""
+        key = (misconception.name, id(case))
+        if key not in self.found:
+            self.found[key] = LocalCandidate(self.exercise, misconception.implementation).call(case.inputs)
+        return self.found[key]
+
+
+def diagnose(exercise: Exercise, trials: Sequence[Trial], known: KnownOutcomes) -> Misconception | None:
     """Return the misconception that gives the same outcomes as the submission, if there is one.
 
     A mistake explains a submission when both agree on all worked and random cases and one of these is wrong; or, where
@@ -43,17 +58,16 @@ def diagnose(exercise: Exercise, trials: Sequence[Trial]) -> Misconception | Non
         deciding.append(wrong[0])
     best, best_agreement = None, -1
     for misconception in exercise.misconceptions:
-        candidate = LocalCandidate(exercise, misconception.implementation)
-        if not all(_explains(exercise, candidate, trial) for trial in deciding):
+        if not all(_explains(exercise, known.of(misconception, trial.case), trial) for trial in deciding):
             continue
-        agreement = sum(_explains(exercise, candidate, trial) for trial in edges)
+        agreement = sum(_explains(exercise, known.of(misconception, trial.case), trial) for trial in edges)
         if agreement > best_agreement:
             best, best_agreement = misconception, agreement
     return best
 
 
-def _explains(exercise: Exercise, candidate: LocalCandidate, trial: Trial) -> bool:
-    return same_outcome(trial.got, candidate.call(trial.case.inputs), exercise.rtol, exercise.atol)
+def _explains(exercise: Exercise, theirs: Outcome, trial: Trial) -> bool:
+    return same_outcome(trial.got, theirs, exercise.rtol, exercise.atol)
 
 
 def same_outcome(a: Outcome, b: Outcome, rtol: float, atol: float) -> bool:

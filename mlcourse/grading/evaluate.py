@@ -17,9 +17,9 @@ from mlcourse.exercises import chapter_exercises, find
 from mlcourse.exercises.protocol import Case, Exercise, Property
 from mlcourse.grading.calling import Outcome
 from mlcourse.grading.candidate import Candidate, LocalCandidate
-from mlcourse.grading.diagnosis import Trial, diagnose
+from mlcourse.grading.diagnosis import KnownOutcomes, Trial, diagnose
 from mlcourse.grading.explain import explain_outcome, verdict
-from mlcourse.grading.feedback import first_failure, how_it_passed, not_written, printed, still_right
+from mlcourse.grading.feedback import Broken, first_failure, how_it_passed, not_written, printed, still_right
 from mlcourse.grading.forbidden import called_names, forbidden_use, own_globals
 from mlcourse.grading.plain import from_plain
 from mlcourse.grading.report import Report, write_report
@@ -53,7 +53,7 @@ def evaluate(exercise: Exercise | str, candidate: Any, seed: int | None = None) 
     exercise = find(exercise) if isinstance(exercise, str) else exercise
     if isinstance(exercise.reference, tuple) and isinstance(candidate, list):
         candidate = tuple(candidate)
-    absent = _what_is_missing(exercise, candidate)
+    absent = what_is_missing(exercise, describe_parts(candidate))
     if absent:
         return write_report(exercise.name, 0.0, exercise.points, "missing", [("missing", absent)])
     if not is_declared(exercise, candidate):
@@ -127,22 +127,84 @@ def grade(
     ``earlier()`` is asked only after a failure. It names the student's functions for other exercises that the
     submission calls and that do not pass their own checks: a failure caused there is no hint about this exercise.
     """
-    seed = PUBLIC_SEED if seed is None else seed
-    trials: list[Trial] = []
-    # The right answers come first: nothing that a submission does to this process can change them.
-    prepared = [(case, right_answer(exercise, case)) for case in exercise.cases(stream(seed, exercise.name))]
-    for case, expected in prepared:
-        got = candidate.call(case.inputs)
-        if got.failure and got.failure.unwritten and not trials:
-            return not_written(exercise, got)
-        trials.append(Trial(case, expected, got, verdict(exercise, got, expected, case.inputs) is None))
-        if got.timed_out:  # the other cases would only use up their time too
-            break
-    broken: dict[str, str] = {}
-    if all(trial.right for trial in trials if trial.case.group != "edge"):  # properties of wrong values say nothing
-        tried = ((item.name, _broken(item, exercise, candidate, seed)) for item in exercise.properties)
-        broken = {name: why for name, why in tried if why is not None}
-    return _report(exercise, trials, broken, earlier)
+    grading = Grading(prepare(exercise, seed), candidate, earlier)
+    grading.try_worked()
+    return grading.finish()
+
+
+class Prepared:
+    """The cases of an exercise for one seed, with the right answers, and what the known mistakes give."""
+
+    def __init__(self, exercise: Exercise, seed: int) -> None:
+        self.exercise = exercise
+        self.seed = seed
+        cases = exercise.cases(stream(seed, exercise.name))
+        self.cases = [(case, right_answer(exercise, case)) for case in cases]
+        self.known = KnownOutcomes(exercise)
+
+
+def prepare(exercise: Exercise, seed: int | None = None) -> Prepared:
+    """Return the cases of an exercise; before a submission runs, which then cannot change the right answers."""
+    return Prepared(exercise, PUBLIC_SEED if seed is None else seed)
+
+
+class Grading:
+    """One candidate that is tried in two steps.
+
+    The worked cases are public, and all that a report shows in numbers. They are tried first: a submission that has
+    seen the hidden cases of another exercise could otherwise show them. ``reveal`` says whether a report may show the
+    other cases too, because the seed is public.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        candidate: Candidate,
+        earlier: Callable[[], list[str]] = list,
+        *,
+        reveal: bool = True,
+    ) -> None:
+        self.prepared = prepared
+        self.exercise = prepared.exercise
+        self.candidate = candidate
+        self.earlier = earlier
+        self.reveal = reveal
+        self.trials: list[Trial] = []
+        self.unwritten: Report | None = None
+
+    def try_worked(self) -> None:
+        """Try the worked cases."""
+        self._try("worked")
+
+    def finish(self) -> Report:
+        """Try everything else and return the report."""
+        self._try("random", "edge")
+        if self.unwritten:
+            return self.unwritten
+        broken: dict[str, Broken] = {}
+        # Properties of wrong values say nothing.
+        if all(trial.right for trial in self.trials if trial.case.group != "edge"):
+            tried = ((item, self._broken(item)) for item in self.exercise.properties)
+            broken = {item.name: Broken(item.claim, why) for item, why in tried if why is not None}
+        return _report(self, broken)
+
+    def _try(self, *groups: str) -> None:
+        for case, expected in self.prepared.cases:
+            if case.group not in groups or self.unwritten or self._over():
+                continue
+            got = self.candidate.call(case.inputs)
+            if got.failure and got.failure.unwritten and not self.trials:
+                self.unwritten = not_written(self.exercise, got)
+                return
+            right = verdict(self.exercise, got, expected, case.inputs) is None
+            self.trials.append(Trial(case, expected, got, right))
+
+    def _over(self) -> bool:
+        """Return whether the other cases would only use up their time, or find nobody who answers."""
+        return bool(self.trials) and (self.trials[-1].got.timed_out or self.trials[-1].got.ended)
+
+    def _broken(self, item: Property) -> str | None:
+        return _broken(item, self.exercise, self.candidate, self.prepared.seed)
 
 
 def right_answer(exercise: Exercise, case: Case) -> Outcome:
@@ -168,20 +230,29 @@ def stream(seed: int, name: str) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32(name.encode())])
 
 
-def _what_is_missing(exercise: Exercise, candidate: Any) -> str | None:
+def describe_parts(candidate: Any) -> dict[str, Any] | list[dict[str, Any]]:
+    """Return what must be known of a candidate before it is called."""
+    if isinstance(candidate, tuple):
+        return [part for item in candidate if isinstance(part := describe_parts(item), dict)]
+    name = str(getattr(candidate, "__name__", ""))
+    return {"name": name, "callable": callable(candidate), "type": type(candidate).__name__, "none": candidate is None}
+
+
+def what_is_missing(exercise: Exercise, given: dict[str, Any] | list[dict[str, Any]]) -> str | None:
+    """Return in words what a candidate lacks to be called, or None."""
     if not isinstance(exercise.reference, tuple):
-        parts = {exercise.short_name: candidate}
+        parts = {exercise.short_name: {"callable": False, "type": "tuple"} if isinstance(given, list) else given}
     else:
         names = [part.__name__ for part in exercise.reference]
-        if not isinstance(candidate, tuple) or len(candidate) != len(names):
+        if not isinstance(given, list) or len(given) != len(names):
             return f"This exercise takes a tuple of {len(names)}: ({', '.join(names)})."
-        given = [getattr(part, "__name__", "") for part in candidate]
-        if given != names and sorted(given) == sorted(names):
+        theirs = [part["name"] for part in given]
+        if theirs != names and sorted(theirs) == sorted(names):
             return f"The functions come in another order: ({', '.join(names)})."
-        parts = dict(zip(names, candidate, strict=True))
+        parts = dict(zip(names, given, strict=True))
     for name, part in parts.items():
-        if not callable(part):
-            return f"{name} must be a function, but it is {'None' if part is None else 'a ' + type(part).__name__}."
+        if not part["callable"]:
+            return f"{name} must be a function, but it is {'None' if part.get('none') else 'a ' + part['type']}."
     return None
 
 
@@ -191,7 +262,7 @@ class _CandidateFailedError(Exception):
 
 
 def _broken(item: Property, exercise: Exercise, candidate: Candidate, seed: int) -> str | None:
-    """Return in words how a property fails, or None if it holds."""
+    """Return in words why a property does not hold, or None if it holds."""
 
     def call(**inputs: Any) -> Any:
         outcome = candidate.call(inputs)
@@ -203,23 +274,22 @@ def _broken(item: Property, exercise: Exercise, candidate: Candidate, seed: int)
         holds = bool(item.holds(call, stream(seed, f"{exercise.name}:{item.name}")))
     except _CandidateFailedError as failed:
         why = explain_outcome(failed.outcome, exercise)
-        return f"{item.claim} It could not be tried: {why.headline}. {why.detail}"
+        return f"It could not be tried: {why.headline}. {why.detail}"
     except Exception as error:  # what came back may have any shape and type, and the property computes with it
-        return f"{item.claim} It could not be tried on what you return: {error}"
-    return None if holds else f"{item.claim} It does not hold for what you return."
+        return f"It could not be tried on what you return: {error}"
+    return None if holds else "It does not hold for what you return."
 
 
-def _report(
-    exercise: Exercise, trials: list[Trial], broken: dict[str, str], earlier: Callable[[], list[str]]
-) -> Report:
+def _report(grading: Grading, broken: dict[str, Broken]) -> Report:
+    exercise, trials = grading.exercise, grading.trials
     groups = _groups(exercise, trials, broken)
     score = _score(exercise.points, groups)
     if all(groups.values()):
         praise = [how_it_passed(exercise, trials)]
         return write_report(exercise.name, score, exercise.points, "passed", praise, groups=groups)
-    lines = first_failure(exercise, trials, broken, groups)
-    elsewhere = earlier()
-    known = None if elsewhere else diagnose(exercise, trials)
+    lines = first_failure(exercise, trials, broken, groups, grading.reveal)
+    elsewhere = grading.earlier()
+    known = None if elsewhere else diagnose(exercise, trials, grading.prepared.known)
     if elsewhere:
         words = f"It calls {' and '.join(elsewhere)}, which fails its own check. Mend that first, then run this again."
         lines.append(("the cause", words))
@@ -228,7 +298,7 @@ def _report(
         lines.append(("hint", known.hint))
     elif score > 0:
         lines.append(("still right", still_right(groups)))
-    lines += printed(trials)
+    lines += printed(trials, grading.reveal)
     return write_report(
         exercise.name,
         score,
@@ -240,8 +310,8 @@ def _report(
     )
 
 
-def _groups(exercise: Exercise, trials: list[Trial], broken: dict[str, str]) -> dict[str, bool]:
-    if trials[-1].got.timed_out:
+def _groups(exercise: Exercise, trials: list[Trial], broken: dict[str, Broken]) -> dict[str, bool]:
+    if trials[-1].got.timed_out or trials[-1].got.ended:
         return {trials[-1].case.group: False}
     groups = {
         group: all(trial.right for trial in trials if trial.case.group == group)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
+from dataclasses import dataclass
+
 from mlcourse.exercises.protocol import Exercise
 from mlcourse.grading.calling import Outcome
 from mlcourse.grading.diagnosis import Trial
@@ -15,6 +18,11 @@ GROUP_LABELS = {
     "edge": "edge case",
     "unchanged": "inputs",
 }
+KINDS = (
+    *("wrong values", "wrong value", "wrong shape", "wrong dtype", "wrong type", "wrong length", "wrong keys"),
+    *("not finite", "too slow", "not written"),
+)
+HIDDEN = "This case is hidden. Run the check in your own notebook: it shows its cases, which are like this one."
 GROUP_NAMES = {
     "worked": "worked example",
     "random": "random cases",
@@ -22,6 +30,14 @@ GROUP_NAMES = {
     "edge": "edge cases",
     "unchanged": "inputs unchanged",
 }
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A property that does not hold: what it claims, and how it failed."""
+
+    claim: str
+    why: str
 
 
 def not_written(exercise: Exercise, got: Outcome) -> Report:
@@ -33,13 +49,17 @@ def not_written(exercise: Exercise, got: Outcome) -> Report:
 
 
 def first_failure(
-    exercise: Exercise, trials: list[Trial], broken: dict[str, str], groups: dict[str, bool]
+    exercise: Exercise, trials: list[Trial], broken: dict[str, Broken], groups: dict[str, bool], reveal: bool
 ) -> list[tuple[str, str]]:
-    """Return labelled lines that explain the first check that failed."""
+    """Return labelled lines that explain the first check that failed.
+
+    Without ``reveal`` nothing that a submission said about a hidden case is repeated: it could be the case itself.
+    """
     group = next(group for group, passed in groups.items() if not passed)
     label = GROUP_LABELS[group]
     if group == "properties":
-        return [(label, next(iter(broken.values())))]
+        first = next(iter(broken.values()))
+        return [(label, f"{first.claim} {first.why if reveal else 'It does not hold for what you return.'}")]
     if group == "unchanged":
         changed = next(trial.got.changed for trial in trials if trial.got.changed)
         words = f"Your function changes its input {' and '.join(changed)}. Work on a copy, or build a new array."
@@ -47,6 +67,8 @@ def first_failure(
     trial = next(trial for trial in trials if trial.case.group == group and not trial.right)
     found = verdict(exercise, trial.got, trial.expected, trial.case.inputs)
     assert found is not None
+    if group != "worked" and not reveal:
+        return [(label, hidden_headline(found.headline)), ("", HIDDEN)]
     lines = [(label, found.headline)]
     if found.detail:
         lines.append(("", found.detail))
@@ -70,8 +92,30 @@ def still_right(groups: dict[str, bool]) -> str:
     return ", ".join(GROUP_NAMES[group] for group, passed in groups.items() if passed)
 
 
-def printed(trials: list[Trial]) -> list[tuple[str, str]]:
+def hidden_headline(headline: str) -> str:
+    """Return the kind of a failure alone, without any word that comes from the submission.
+
+    Examples
+    --------
+    >>> hidden_headline("wrong values in result 1 of 2 (shape (3,) is right)")
+    'wrong values'
+    >>> hidden_headline("your code raises IndexError")
+    'your code raises IndexError'
+    >>> hidden_headline("your code raises Secret42")
+    'your code raises an exception'
+    """
+    kind = headline.removeprefix("your code raises ")
+    if kind != headline:
+        known = isinstance(getattr(builtins, kind, None), type) or kind == "ProcessEnded"
+        return headline if known else "your code raises an exception"
+    return next((known for known in KINDS if headline.startswith(known)), "wrong")
+
+
+def printed(trials: list[Trial], reveal: bool) -> list[tuple[str, str]]:
     """Return what the submission printed or warned in the case that is reported."""
-    text = next((trial.got.printed for trial in trials if not trial.right), "")
+    wrong = next((trial for trial in trials if not trial.right), None)
+    if wrong is None or not (reveal or wrong.case.group == "worked"):
+        return []
+    text = wrong.got.printed
     lines = text.strip().split("\n")[:6]
     return [("it printed", "\n".join(lines))] if text.strip() else []

@@ -15,7 +15,7 @@ import select
 import signal
 import socket
 import sys
-import time
+from pathlib import Path
 from typing import Any
 
 WATCH = 0.1  # seconds between two looks at the memory of the submissions
@@ -48,8 +48,7 @@ class Server:
             self.filter = prepare_filter()
         gc.freeze()  # what is here now is never collected, so that its pages stay shared
         with contextlib.suppress(OSError):  # if memory ends, a submission ends first
-            with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
-                file.write("900")
+            Path("/proc/self/oom_score_adj").write_text("900", encoding="ascii")
 
     def serve(self) -> None:
         """Answer requests and watch."""
@@ -72,9 +71,11 @@ class Server:
             reply = self.spawn(*descriptors)
         else:
             child = request["process"]
+            self.watch()
             reply = {"why": self.children.get(child, "")}
-            self.end(child, "asked")
-            self.children.pop(child, None)
+            if request["do"] == "end":
+                self.end(child, "asked")
+                self.children.pop(child, None)
         self.control.send(json.dumps(reply).encode())
         return True
 
@@ -224,8 +225,8 @@ def descendants(child: int) -> list[int]:
     for name in os.listdir("/proc"):
         if name.isdigit():
             with contextlib.suppress(OSError, ValueError):
-                with open(f"/proc/{name}/stat", encoding="latin-1") as file:
-                    parents[int(name)] = int(file.read().rpartition(")")[2].split()[1])
+                text = Path(f"/proc/{name}/stat").read_text(encoding="latin-1")
+                parents[int(name)] = int(text.rpartition(")")[2].split()[1])
     found, grown = {child}, True
     while grown:
         below = {process for process, parent in parents.items() if parent in found} - found
@@ -245,11 +246,10 @@ def _own_pages(process: int) -> int:
 
 def _kilobytes(path: str, names: tuple[str, ...]) -> list[int]:
     with contextlib.suppress(OSError, ValueError):
-        with open(path, encoding="latin-1") as file:
-            return [int(line.split()[1]) for line in file if line.startswith(names)]
+        lines = Path(path).read_text(encoding="latin-1").splitlines()
+        return [int(line.split()[1]) for line in lines if line.startswith(names)]
     return []
 
 
 if __name__ == "__main__":
-    started = time.monotonic()
     main()

@@ -109,7 +109,7 @@ class Notebook:
     def run(self, source: str) -> dict[str, Any]:
         """Run one cell and return its outputs; nothing that the cell does escapes as an exception."""
         self.recorder.clear()
-        clock = Clock(self.limits["cell_seconds"], processor=True)
+        clock = Clock(self.limits["cell_seconds"], processor=True, patience=2.0)
         before = sys.stdout, sys.stderr
         sys.stdout, sys.stderr = self.streams["stdout"], self.streams["stderr"]
         try:

@@ -91,6 +91,10 @@ class WarmParent:
             reply = self._ask({"do": "spawn"}, [theirs.fileno(), written.fileno()])
         return Child(reply["process"], channel, status)
 
+    def why(self, child: Child) -> str:
+        """Return why a submission's processes were ended: "memory", "ended" by themselves, or "" while they run."""
+        return str(self._ask({"do": "why", "process": child.process})["why"])
+
     def end(self, child: Child) -> str:
         """End a submission's processes, all of them, and return why they had ended before, if they had."""
         child.channel.close()

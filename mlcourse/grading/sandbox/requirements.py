@@ -50,7 +50,9 @@ def _bubblewrap() -> Requirement:
     if place:
         done = subprocess.run([place, "--version"], capture_output=True, text=True, check=False)
         found = done.stdout.strip() or place
-    return Requirement("bubblewrap", place is not None, found, "apt-get install bubblewrap (or: dnf install bubblewrap)")
+    return Requirement(
+        "bubblewrap", place is not None, found, "apt-get install bubblewrap (or: dnf install bubblewrap)"
+    )
 
 
 def _libseccomp() -> Requirement:

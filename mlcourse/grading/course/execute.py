@@ -1,0 +1,44 @@
+"""The step of nbgrader's autograding that runs a notebook: in the sandbox, with the marks computed outside of it."""
+
+from __future__ import annotations
+
+import atexit
+from pathlib import Path
+from typing import Any
+
+from nbgrader.preprocessors import NbGraderPreprocessor
+from traitlets import Enum, Float
+
+from mlcourse.grading.course.seed import course_seed
+from mlcourse.grading.sandbox.limits import Limits
+from mlcourse.grading.submission import Graded, Grader
+
+_GRADERS: dict[tuple[Any, ...], Grader] = {}
+
+
+class IsolatedExecute(NbGraderPreprocessor):
+    """Takes the place of nbgrader's ``Execute``, with the same marks as ``mlcourse grade``."""
+
+    isolation = Enum(
+        ["auto", "none"],
+        default_value="auto",
+        help="auto isolates submissions, or stops with what is missing; none is for one's own work only",
+    ).tag(config=True)
+    cell_seconds = Float(60.0, help="seconds of the processor for one cell").tag(config=True)
+
+    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        """Run the notebook, write the outputs, and keep the result in the resources."""
+        about = resources["nbgrader"]
+        course = Path(about["db_url"].removeprefix("sqlite:///")).resolve().parent
+        resources["mlcourse"] = self.grade(nb, about["assignment"], course)
+        return nb, resources
+
+    def grade(self, notebook: Any, assignment: str, course: Path) -> Graded:
+        """Grade with a warm parent that lives as long as this process."""
+        key = (assignment, course, self.isolation, self.cell_seconds)
+        if key not in _GRADERS:
+            limits = Limits(cell_seconds=self.cell_seconds)
+            grader = Grader(assignment, course_seed(course), limits, self.isolation, [course])
+            atexit.register(grader.close)
+            _GRADERS[key] = grader
+        return _GRADERS[key].grade(notebook)

@@ -1,0 +1,242 @@
+"""Gives a handed-in notebook back the cells and the metadata with which it was released.
+
+Students delete, copy and move cells, and editors lose metadata. What counts is what was released: its cells by their
+ids, their points, and the text of those that are locked. Comes before nbgrader's own sanitizing.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbgrader.api import Gradebook
+from nbgrader.preprocessors import NbGraderPreprocessor
+from nbgrader.utils import compute_checksum
+
+MISSING = "mlcourse_missing"  # notebook metadata: what had to be put back, in words
+
+
+@dataclass(frozen=True)
+class ReleasedCell:
+    """A cell with a grade id, as it was released."""
+
+    name: str
+    kind: str  # "code" or "markdown"
+    source: str
+    locked: bool
+    grade: bool
+    solution: bool
+    task: bool
+    points: float
+    checksum: str
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Its nbgrader metadata."""
+        found = {
+            "schema_version": 3,
+            "grade_id": self.name,
+            "grade": self.grade,
+            "solution": self.solution,
+            "task": self.task,
+            "locked": self.locked,
+            "cell_type": self.kind,
+            "checksum": self.checksum,
+        }
+        return found | ({"points": self.points} if self.grade or self.task else {})
+
+    def fresh(self) -> Any:
+        """Return it as a new cell."""
+        new = nbformat.v4.new_code_cell if self.kind == "code" else nbformat.v4.new_markdown_cell
+        cell = new(self.source, id=self.name[:64])
+        cell.metadata["nbgrader"] = nbformat.from_dict(self.metadata)
+        return cell
+
+
+def released_cells(gradebook: Gradebook, notebook: str, assignment: str) -> list[ReleasedCell]:
+    """Return the cells of a released notebook that have a grade id, in their order."""
+    found = gradebook.find_notebook(notebook, assignment)
+    graded = {cell.name: float(cell.max_score) for cell in [*found.grade_cells, *found.task_cells]}
+    grades = {cell.name for cell in found.grade_cells}
+    solutions = {cell.name for cell in found.solution_cells}
+    tasks = {cell.name for cell in found.task_cells}
+    return [
+        ReleasedCell(
+            name=cell.name,
+            kind=cell.cell_type,
+            source=cell.source,
+            locked=bool(cell.locked),
+            grade=cell.name in grades,
+            solution=cell.name in solutions,
+            task=cell.name in tasks,
+            points=graded.get(cell.name, 0.0),
+            checksum=cell.checksum,
+        )
+        for cell in found.source_cells
+    ]
+
+
+def restore(notebook: Any, released: list[ReleasedCell]) -> list[str]:
+    """Restore a notebook in place and return what had to be put back, in words."""
+    known = {cell.name: cell for cell in released}
+    for cell in notebook.cells:
+        _clean(cell, known)
+    _recognize(notebook, released)
+    _keep_last(notebook)
+    for cell in notebook.cells:
+        name = grade_id(cell)
+        if name:
+            _as_released(cell, known[name])
+    notes = _put_back(notebook, released)
+    _checks_below_answers(notebook, released)
+    return notes
+
+
+def grade_id(cell: Any) -> str | None:
+    """Return a cell's grade id, if it has one."""
+    about = cell.metadata.get("nbgrader")
+    return about.get("grade_id") if isinstance(about, dict) else None
+
+
+def _clean(cell: Any, known: dict[str, ReleasedCell]) -> None:
+    """Take away nbgrader metadata that belongs to no released cell."""
+    name = grade_id(cell)
+    if not isinstance(name, str) or name not in known:
+        cell.metadata.pop("nbgrader", None)
+
+
+def _recognize(notebook: Any, released: list[ReleasedCell]) -> None:
+    """Find locked cells by their text, where an editor has lost their metadata."""
+    present = {grade_id(cell) for cell in notebook.cells}
+    texts = {
+        cell.source.strip(): cell for cell in released if cell.locked and cell.grade and cell.name not in present
+    }
+    for cell in notebook.cells:
+        found = texts.get(str(cell.source).strip())
+        if grade_id(cell) is None and found is not None:
+            cell.metadata["nbgrader"] = nbformat.from_dict(found.metadata)
+
+
+def _keep_last(notebook: Any) -> None:
+    """Of several cells with one id the last keeps it, as it does when the notebook runs from top to bottom."""
+    seen: set[str] = set()
+    for cell in reversed(notebook.cells):
+        name = grade_id(cell)
+        if name in seen:
+            del cell.metadata["nbgrader"]
+        elif name:
+            seen.add(name)
+
+
+def _as_released(cell: Any, released: ReleasedCell) -> None:
+    cell.metadata["nbgrader"] = nbformat.from_dict(released.metadata)
+    if cell.cell_type != released.kind:
+        cell.cell_type = released.kind
+        for field in ("outputs", "execution_count", "attachments"):
+            cell.pop(field, None)
+        if released.kind == "code":
+            cell.outputs, cell.execution_count = [], None
+    if released.locked and compute_checksum(cell) != released.checksum:
+        cell.source = released.source
+
+
+def _put_back(notebook: Any, released: list[ReleasedCell]) -> list[str]:
+    """Insert the graded cells that are missing, and say which answers are."""
+    notes = []
+    for number, cell in enumerate(released):
+        place = {grade_id(other): index for index, other in enumerate(notebook.cells)}
+        if cell.name in place:
+            continue
+        if cell.grade or cell.task:
+            before = [place[other.name] for other in released[:number] if other.name in place]
+            notebook.cells.insert(max(before) + 1 if before else len(notebook.cells), cell.fresh())
+            notes.append(f"the cell {cell.name} was missing and was put back")
+        elif cell.solution:
+            notes.append(f"the cell {cell.name} is missing")
+    return notes
+
+
+def _checks_below_answers(notebook: Any, released: list[ReleasedCell]) -> None:
+    """Move a check that stands above the answer it is about to the place below it."""
+    answer = None
+    for cell in released:
+        if cell.solution and not cell.grade:
+            answer = cell.name
+        if not (cell.grade and not cell.solution and answer):
+            continue
+        place = {grade_id(other): index for index, other in enumerate(notebook.cells)}
+        if answer in place and place[cell.name] < place[answer]:
+            moved = notebook.cells.pop(place[cell.name])
+            notebook.cells.insert(place[answer], moved)
+
+
+class RestoreCells(NbGraderPreprocessor):
+    """`restore` as a step of nbgrader's sanitizing."""
+
+    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        """Restore the notebook and remember in its metadata what was missing."""
+        about = resources["nbgrader"]
+        with Gradebook(about["db_url"]) as gradebook:
+            released = released_cells(gradebook, about["notebook"], about["assignment"])
+        notes = restore(nb, released)
+        nb.metadata.pop(MISSING, None)
+        if notes:
+            nb.metadata[MISSING] = notes
+        return nb, resources
+
+
+def read_submission(path: Path) -> Any:
+    """Return a handed-in notebook in nbformat 4.
+
+    Raises
+    ------
+    ValueError
+        If it is no notebook; the text says why.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path.name} cannot be read: {error.strerror or error}") from error
+    try:
+        text = raw.decode("utf-8-sig")
+        notebook = nbformat.reads(text, as_version=4)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path.name} is no text in UTF-8") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path.name} is no valid JSON (line {error.lineno}): the file is damaged or cut") from error
+    except Exception as error:  # nbformat raises whatever a damaged file makes it stumble over
+        raise ValueError(f"{path.name} is no notebook that can be read ({type(error).__name__})") from error
+    return checked(notebook, path.name)
+
+
+def checked(notebook: Any, name: str) -> Any:
+    """Return a notebook whose cells have the fields that every notebook has; others are left out.
+
+    Raises
+    ------
+    ValueError
+        If it has no list of cells.
+    """
+    cells = notebook.get("cells") if isinstance(notebook, dict) else None
+    if not isinstance(cells, list):
+        raise ValueError(f"{name} has no cells: it is no notebook")
+    kept = []
+    for number, cell in enumerate(cells):
+        if not isinstance(cell, dict) or cell.get("cell_type") not in ("code", "markdown", "raw"):
+            continue
+        source = cell.get("source", "")
+        cell["source"] = "".join(map(str, source)) if isinstance(source, list) else str(source)
+        if not isinstance(cell.get("metadata"), dict):
+            cell["metadata"] = nbformat.from_dict({})
+        cell["id"] = f"cell-{number}"
+        if cell["cell_type"] == "code":
+            cell["outputs"], cell["execution_count"] = [], None
+        kept.append(cell)
+    notebook["cells"] = kept
+    notebook["nbformat"], notebook["nbformat_minor"] = 4, 5
+    if not isinstance(notebook.get("metadata"), dict):
+        notebook["metadata"] = nbformat.from_dict({})
+    return notebook

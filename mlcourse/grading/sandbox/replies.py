@@ -1,0 +1,152 @@
+"""What a submission's process answers, checked before anybody believes its form.
+
+Its content may be forged: it only ever concerns the submission itself, and the answers are compared with the right
+ones. Its form must not harm the grader.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from mlcourse.grading.calling import PRINTED_LIMIT, Failure, Outcome
+from mlcourse.grading.plain import NotPlainError, to_plain
+from mlcourse.grading.wire import WireError
+
+NAME = 200
+TEXT = 4_000
+STREAMS = ("stdout", "stderr")
+MAX_OUTPUTS = 500
+
+
+@dataclass(frozen=True)
+class Picked:
+    """A candidate that was found: its handle, what it is, and what its code names."""
+
+    handle: int
+    parts: dict[str, Any] | list[dict[str, Any]]
+    shortcut: str | None
+    called: frozenset[str]
+
+
+def outcome_of(reply: Any) -> Outcome:
+    """Return the outcome that a reply claims.
+
+    Raises
+    ------
+    WireError
+        If it is no outcome.
+    """
+    fields = _fields(reply, "value", "failure", "refused", "timed_out", "changed", "printed")
+    changed = [_text(name, NAME) for name in _list(fields["changed"], 100)]
+    return Outcome(
+        value=_plain(fields["value"]),
+        failure=None if fields["failure"] is None else _failure(fields["failure"]),
+        refused=None if fields["refused"] is None else _text(fields["refused"], TEXT),
+        timed_out=fields["timed_out"] is True,
+        changed=tuple(changed),
+        printed=_text(fields["printed"], PRINTED_LIMIT),
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Return the value if it keeps the limits of plain data, whose arrays the wire has read already."""
+    try:
+        _within_limits(value, 0)
+    except NotPlainError as error:
+        raise WireError(str(error)) from error
+    return value
+
+
+def _within_limits(value: Any, depth: int) -> None:
+    if isinstance(value, list | tuple | dict):
+        to_plain([None] * min(len(value), 10_001), depth)  # refuses what is too long or too deep, in its own words
+        for item in value.values() if isinstance(value, dict) else value:
+            _within_limits(item, depth + 1)
+
+
+def _failure(value: Any) -> Failure:
+    fields = _fields(value, "kind", "family", "message", "entered", "function", "line", "unwritten")
+    return Failure(
+        kind=_text(fields["kind"], NAME),
+        family=tuple(_text(name, NAME) for name in _list(fields["family"], 100)),
+        message=_text(fields["message"], TEXT),
+        entered=_text(fields["entered"], NAME),
+        function=_text(fields["function"], NAME),
+        line=_text(fields["line"], TEXT),
+        unwritten=fields["unwritten"] is True,
+    )
+
+
+def picked_of(reply: Any) -> Picked | str:
+    """Return the candidate that a reply describes, or the name that is not defined."""
+    if type(reply) is dict and "missing" in reply:
+        return _text(reply["missing"], NAME)
+    fields = _fields(reply, "handle", "parts", "shortcut", "called")
+    if type(fields["handle"]) is not int:
+        raise WireError("a handle that is no number")
+    parts = fields["parts"]
+    several = [_part(part) for part in parts[:20]] if type(parts) is list else _part(parts)
+    shortcut = None if fields["shortcut"] is None else _text(fields["shortcut"], NAME)
+    called = frozenset(_text(name, NAME) for name in _list(fields["called"], 1_000))
+    return Picked(fields["handle"], several, shortcut, called)
+
+
+def _part(value: Any) -> dict[str, Any]:
+    fields = _fields(value, "name", "callable", "type", "none")
+    return {
+        "name": _text(fields["name"], NAME),
+        "callable": fields["callable"] is True,
+        "type": _text(fields["type"], NAME),
+        "none": fields["none"] is True,
+    }
+
+
+def outputs_of(reply: Any) -> tuple[list[dict[str, Any]], bool]:
+    """Return the outputs of a cell in nbformat's form, and whether the cell was stopped."""
+    fields = _fields(reply, "outputs", "stopped", "count")
+    outputs = [_output(item) for item in _list(fields["outputs"], 10**9)[:MAX_OUTPUTS]]
+    return outputs, fields["stopped"] is True
+
+
+def _output(item: Any) -> dict[str, Any]:
+    kind = item.get("output_type") if type(item) is dict else None
+    if kind == "stream" and item.get("name") in STREAMS:
+        return {"output_type": "stream", "name": item["name"], "text": _text(item.get("text"))}
+    if kind == "error":
+        fields = _fields(item, "ename", "evalue", "traceback")
+        lines = [_text(line) for line in _list(fields["traceback"], 10_000)]
+        return {
+            "output_type": "error",
+            "ename": _text(fields["ename"], NAME),
+            "evalue": _text(fields["evalue"], TEXT),
+            "traceback": lines,
+        }
+    if kind in ("display_data", "execute_result"):
+        data = item.get("data")
+        if type(data) is not dict:
+            raise WireError("an output without data")
+        shown = {"output_type": kind, "data": {_text(name, NAME): _text(text) for name, text in data.items()}}
+        count = item.get("execution_count")
+        more = {"execution_count": count if type(count) is int else None} if kind == "execute_result" else {}
+        return {**shown, "metadata": {}, **more}
+    raise WireError("an output of no known kind")
+
+
+def _fields(value: Any, *names: str) -> dict[str, Any]:
+    if type(value) is not dict or any(name not in value for name in names):
+        raise WireError("a reply that lacks a part")
+    return value
+
+
+def _list(value: Any, longest: int) -> list[Any]:
+    if type(value) not in (list, tuple) or len(value) > longest:
+        raise WireError("a reply with a part that is no list, or too long")
+    return list(value)
+
+
+def _text(value: Any, longest: int | None = None) -> str:
+    if type(value) is not str:
+        raise WireError("a reply with a part that is no text")
+    # What no file can hold, such as half of a pair of surrogates, is replaced.
+    return value[:longest].encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,196 @@
+"""One submission: its cells run one after another, and each check keeps the state that it found.
+
+A check forks the submission's process. The copy is asked later, when no cell can show any more what it was asked. A
+cell that ends its process costs only itself: a fresh process replays the cells before it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from mlcourse.grading.sandbox.parent import Child, WarmParent
+from mlcourse.grading.sandbox.replies import outputs_of
+from mlcourse.grading.wire import ClosedError, WireError, WireTimeoutError, receive, send
+
+BRANCH_SECONDS = 30.0
+GRACE = 3.0  # seconds beyond a limit that the submission's own process should have kept
+
+
+@dataclass
+class CellResult:
+    """What one cell showed, and whether it ended its process."""
+
+    outputs: list[dict[str, Any]] = field(default_factory=list)
+    ended: str = ""  # in words
+
+
+class Branch:
+    """A copy of the submission's process at one check."""
+
+    def __init__(self, channel: socket.socket, child: Child) -> None:
+        self.channel = channel
+        self.child = child
+        self.closed = False
+
+    def ask(self, patience: float, /, **request: Any) -> Any:
+        """Return the answer to one request; after an error nobody answers any more."""
+        if self.closed:
+            raise ClosedError("the submission's process is gone")
+        try:
+            send(self.channel, request)
+            return receive(self.channel, patience)
+        except WireError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the copy."""
+        self.closed = True
+        self.channel.close()
+
+
+class Session:
+    """Runs the cells of one submission; used as a context, which ends all of its processes."""
+
+    def __init__(self, parent: WarmParent) -> None:
+        self.parent = parent
+        self.limits = parent.limits
+        self.deadline = time.monotonic() + self.limits.submission_seconds
+        self.children: list[Child] = []
+        self.main: Child | None = None
+        self.cells: list[str] = []  # those that have run, in order
+        self.culprits: set[int] = set()  # positions of those that ended their process
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for child in self.children:
+            self.parent.end(child)
+
+    @property
+    def left(self) -> float:
+        """Seconds that remain for this submission."""
+        return max(0.0, self.deadline - time.monotonic())
+
+    def analyse(self, cells: list[str], checks: dict[str, dict[str, Any]]) -> dict[str, str]:
+        """Return the shortcuts in the text; asked of a process that has run nothing yet, so its word is good."""
+        self.main = self._spawn()
+        try:
+            found = self._ask(self.main, self.limits.cell_seconds, do="analyse", cells=cells, checks=checks)
+        except WireError:  # a text on which the search fails can still be run
+            self._lose(self.main)
+            return {}
+        return {str(name): str(shortcut) for name, shortcut in found.items()} if type(found) is dict else {}
+
+    def run(self, source: str) -> CellResult:
+        """Run the next cell."""
+        position = len(self.cells)
+        child = self._ready() if self.left else None
+        self.cells.append(source)
+        if child is None:
+            words = "This submission ended its process too often, or took too long: the cell was not run."
+            return self._not_run(position, words)
+        try:
+            outputs, stopped = outputs_of(self._run(child, source))
+        except WireError as error:
+            words = self.why(child, error, "This cell")
+            self._lose(child)
+            return self._not_run(position, words)
+        return CellResult(outputs, "This cell was stopped: it took too long." if stopped else "")
+
+    def _not_run(self, position: int, words: str) -> CellResult:
+        self.culprits.add(position)
+        error = {"output_type": "error", "ename": "CellEnded", "evalue": words, "traceback": [f"CellEnded: {words}"]}
+        return CellResult([error], words)
+
+    def branch(self) -> Branch | None:
+        """Return a copy of the submission as it is after the cells so far, or None if there is none to be had."""
+        for _ in range(2):
+            child = self._ready()
+            if child is None:
+                return None
+            with contextlib.suppress(WireError):
+                return self._branched(child)
+            self._lose(child)
+        return None
+
+    def again(self, cells: int) -> Branch | None:
+        """Return a new copy as it was after so many cells, in a fresh process, for one that was lost."""
+        child = self._replayed(cells)
+        if child is None:
+            return None
+        with contextlib.suppress(WireError):
+            return self._branched(child)
+        return None
+
+    def finish(self) -> None:
+        """Close the process of the cells; the copies at the checks stay."""
+        if self.main is not None:
+            self.main.channel.close()
+            self.main = None
+
+    def why(self, child: Child, error: WireError, what: str) -> str:
+        """Return in words why a process gave no answer."""
+        if isinstance(error, WireTimeoutError):
+            return f"{what} was stopped: it took too long, and could not be interrupted."
+        if isinstance(error, ClosedError):
+            if self.parent.why(child) == "memory":
+                return f"{what} was stopped: it used more than {self.limits.memory // 2**20} MB of memory."
+            return f"{what} ended the Python process. What was defined above it is there again."
+        return f"{what} gave an answer that could not be read: {error}."
+
+    def _ready(self) -> Child | None:
+        if self.main is None:
+            self.main = self._replayed(len(self.cells))
+        return self.main
+
+    def _replayed(self, cells: int) -> Child | None:
+        """Return a fresh process in which so many cells have run, without those that ended theirs."""
+        while len(self.children) <= self.limits.restarts and self.left > 0:
+            child = self._spawn()
+            lost = self._replay(child, cells)
+            if lost is None:
+                return child
+            self.culprits.add(lost)
+            self._lose(child)
+        return None
+
+    def _replay(self, child: Child, cells: int) -> int | None:
+        """Run the first cells again and return the position of one that ends the process, if one does."""
+        for position in range(cells):
+            if position in self.culprits:
+                continue
+            try:
+                self._run(child, self.cells[position])
+            except WireError:
+                return position
+        return None
+
+    def _spawn(self) -> Child:
+        child = self.parent.spawn()
+        self.children.append(child)
+        return child
+
+    def _lose(self, child: Child) -> None:
+        child.channel.close()
+        if self.main is child:
+            self.main = None
+
+    def _branched(self, child: Child) -> Branch:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            send(child.channel, {"do": "branch"}, theirs.fileno())
+        receive(child.channel, min(self.left, BRANCH_SECONDS))
+        return Branch(ours, child)
+
+    def _run(self, child: Child, source: str) -> Any:
+        return self._ask(child, 2 * self.limits.cell_seconds + GRACE, do="cell", source=source)
+
+    def _ask(self, child: Child, seconds: float, **request: Any) -> Any:
+        send(child.channel, request)
+        return receive(child.channel, min(seconds, self.left))

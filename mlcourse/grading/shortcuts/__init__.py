@@ -1,0 +1,86 @@
+"""The search for forbidden shortcuts in the text of a notebook, before any of it has run.
+
+`mlcourse.grading.forbidden` looks at the objects that code has made, in the process that ran the code. A hostile
+notebook can change that process. This search reads the text alone: it follows names from cell to cell through imports,
+assignments, calls, classes and containers, and then from the function of an exercise to all that its code names or
+calls. Nothing is run and nothing is imported, and only the standard library is needed.
+
+It finds names that the text tells, also in strings that are put together from constants and in strings that are run as
+code. It does not find what only a run can tell: names that come out of data or files, modules that a notebook writes
+itself, and lines that a hidden error skips. Nobody is accused on a guess; only a person finds copied code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mlcourse.grading.shortcuts import attributes, calls, elements, expressions, statements
+from mlcourse.grading.shortcuts.interpreter import Interpreter, parse
+from mlcourse.grading.shortcuts.names import Targets
+from mlcourse.grading.shortcuts.search import Search
+
+__all__ = ["Check", "find_shortcuts"]
+TABLES = (attributes, calls, elements, expressions, statements)  # they fill the tables of the interpreter
+
+
+@dataclass(frozen=True)
+class Check:
+    """Where an exercise is checked, and what it forbids.
+
+    Attributes
+    ----------
+    position : int
+        The check stands behind so many code cells.
+    expression : str
+        What it checks: ``"softmax"``, or ``"(split_heads, merge_heads)"``.
+    forbidden : tuple of str
+        Dotted names such as ``torch.softmax``; ``torch.Tensor.softmax`` forbids the method.
+    home : str
+        The chapter's module of references, in which everything is forbidden.
+    """
+
+    position: int
+    expression: str
+    forbidden: tuple[str, ...]
+    home: str
+
+
+def find_shortcuts(cells: Sequence[str], checks: Mapping[str, Check]) -> dict[str, str]:
+    """Return the exercises whose code reaches what it was asked to write, each with the forbidden name.
+
+    Parameters
+    ----------
+    cells : sequence of str
+        The code cells of a notebook in their order, as plain Python. One that is no Python is left out.
+    checks : mapping of str to Check
+        The checks by the names of their exercises.
+
+    Returns
+    -------
+    dict of str to str
+
+    Examples
+    --------
+    >>> check = Check(2, "softmax", ("torch.softmax",), "mlcourse.attention")
+    >>> find_shortcuts(["import torch", "def softmax(x): return torch.softmax(x, -1)"], {"toy.softmax": check})
+    {'toy.softmax': 'torch.softmax'}
+    """
+    targets = {name: Targets(check.forbidden, check.home) for name, check in checks.items()}
+    run = Interpreter(lambda dotted: any(target.match(dotted) for target in targets.values()))
+    places = {name: min(max(check.position, 0), len(cells)) for name, check in checks.items()}
+    found: dict[str, str] = {}
+    for position in range(len(cells) + 1):
+        for name, place in places.items():
+            if place == position and (shortcut := _search(run, targets[name], checks[name].expression)):
+                found[name] = shortcut
+        if position < len(cells):
+            run.run_cell(cells[position])
+    return found
+
+
+def _search(run: Interpreter, targets: Targets, expression: str) -> str | None:
+    tree = parse(expression.strip(), "eval")
+    if tree is None:
+        return None
+    return Search(run, targets).from_candidate(tree)

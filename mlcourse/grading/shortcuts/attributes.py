@@ -1,0 +1,212 @@
+"""What attributes mean: of modules, of the student's own objects, and of data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlcourse.grading.shortcuts.interpreter import ATTRIBUTES, Interpreter
+from mlcourse.grading.shortcuts.meanings import (
+    DATA,
+    NOTHING,
+    Arguments,
+    Bound,
+    Class,
+    Constant,
+    Container,
+    Data,
+    Descriptor,
+    Function,
+    Instance,
+    Made,
+    Meanings,
+    Namespace,
+    Operation,
+    Path,
+    Super,
+    join,
+    listed,
+    one,
+)
+from mlcourse.grading.shortcuts.names import MISSING, resolve
+from mlcourse.grading.shortcuts.scopes import Scope
+
+GETATTR = Path("builtins.getattr")
+GETTERS = ("__getattribute__", "__getattr__")
+BASES = ("builtins.object", "builtins.type", "types.ModuleType")
+LONGEST_PATH = 300
+
+
+def set_attribute(run: Interpreter, owner: Any, name: str, value: Meanings) -> None:
+    """Give an attribute a meaning."""
+    if isinstance(owner, Path) and owner.name == "__main__":
+        run.memory.put(run.module.names, name, value, weak=True)
+    elif isinstance(owner, Path | Data):
+        run.put(run.patches, _patch_key(owner, name), value)
+    elif isinstance(owner, Function | Instance):
+        run.put(owner.attributes, name, value)
+    elif isinstance(owner, Class):
+        run.put(owner.namespace.names, name, value)
+    elif isinstance(owner, Container) and owner.record:
+        run.put(owner.items, name, value)
+
+
+def _patch_key(owner: Path | Data, name: str) -> Any:
+    """Return one key for all names of the same module."""
+    if isinstance(owner, Data):
+        return owner, name
+    found = resolve(owner.name)
+    return owner.name if found is MISSING else id(found), name
+
+
+def _of_path(run: Interpreter, owner: Path, name: str) -> Meanings:
+    if owner.name == "__main__":
+        return run.module.find(name) or NOTHING
+    if name == "__dict__":
+        return one(Namespace(owner))
+    if name in GETTERS:
+        return one(GETATTR) if owner.name in BASES else one(Bound(one(GETATTR), Arguments((one(owner),))))
+    if owner.name == "ipython" and name == "user_ns":
+        return one(Namespace(run.module))
+    patched = run.patches.get(_patch_key(owner, name)) if run.patches else None
+    if patched is not None:
+        return patched
+    return DATA if len(owner.name) > LONGEST_PATH else one(Path(f"{owner.name}.{name}"))
+
+
+def _of_data(run: Interpreter, owner: Data, name: str) -> Meanings:
+    if name in GETTERS:
+        return one(Bound(one(GETATTR), Arguments((DATA,))))
+    run.note_method(name)
+    return join(DATA, run.patches.get((owner, name), NOTHING))
+
+
+def _of_made(run: Interpreter, owner: Made, name: str) -> Meanings:
+    """Return a method of the object of a forbidden class; what it learned, such as ``coef_``, is data."""
+    kind = resolve(owner.path)
+    if isinstance(kind, type):
+        is_method = any(name in vars(base) for base in kind.__mro__)
+    else:
+        is_method = not name.endswith("_") or name.endswith("__")
+    return one(Made(owner.path, name)) if is_method and not owner.method else DATA
+
+
+def _of_function(run: Interpreter, owner: Function, name: str) -> Meanings:
+    if name in owner.attributes:
+        return owner.attributes[name]
+    if name in ("__call__", "__wrapped__", "__func__", "__code__", "__closure__"):
+        return one(owner)
+    if name == "__globals__":
+        return one(Namespace(owner.scope.module))
+    if name in ("__defaults__", "__kwdefaults__"):
+        return listed(*owner.defaults.values())
+    return one(Operation(owner, name)) if name == "__get__" else NOTHING
+
+
+def _of_bound(run: Interpreter, owner: Bound, name: str) -> Meanings:
+    if name in ("func", "__func__", "__wrapped__"):
+        return owner.functions
+    if name in ("args", "__self__", "keywords"):
+        return listed(*owner.arguments.positional, owner.arguments.everything())
+    return one(owner) if name == "__call__" else NOTHING
+
+
+def in_class(owner: Class, name: str) -> Meanings:
+    """Return what a class or one of its bases has under this name, as it stands there."""
+    waiting, seen = [owner], set[int]()
+    installed: list[Path] = []
+    while waiting:
+        current = waiting.pop(0)
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        if name in current.namespace.names:
+            return current.namespace.names[name]
+        waiting += [base for base in current.bases if isinstance(base, Class)]
+        installed += [base for base in current.bases if isinstance(base, Path)]
+    return frozenset(Path(f"{base.name}.{name}") for base in installed)
+
+
+def bound_to(run: Interpreter, found: Meanings, owner: Class, itself: Meanings) -> Meanings:
+    """Return what stands in a class as it comes out of an object (``itself``) or out of the class."""
+    return join(*(_bind(run, meaning, owner, itself) for meaning in found))
+
+
+def _bind(run: Interpreter, meaning: Any, owner: Class, itself: Meanings) -> Meanings:
+    if isinstance(meaning, Descriptor):
+        if meaning.kind == "static":
+            return meaning.functions
+        if meaning.kind == "class":
+            return one(Bound(meaning.functions, Arguments((one(owner),))))
+        return run.call(meaning.functions, Arguments((itself,))) if itself else meaning.functions
+    is_method = isinstance(meaning, Function) or (isinstance(meaning, Bound) and meaning.arguments == Arguments())
+    return one(Bound(one(meaning), Arguments((itself,)))) if is_method and itself else one(meaning)
+
+
+def _of_class(run: Interpreter, owner: Class, name: str) -> Meanings:
+    if name == "__dict__":
+        return one(Namespace(owner))
+    if name in ("__bases__", "__mro__", "__base__"):
+        return join(owner.bases, listed(owner.bases)) if name == "__base__" else listed(owner.bases)
+    return bound_to(run, in_class(owner, name), owner, NOTHING)
+
+
+def _of_instance(run: Interpreter, owner: Instance, name: str) -> Meanings:
+    if name in owner.attributes:
+        return owner.attributes[name]
+    if name in ("__dict__", "__class__"):
+        return one(Namespace(owner) if name == "__dict__" else owner.of)
+    found = in_class(owner.of, name)
+    if found:
+        return bound_to(run, found, owner.of, one(owner))
+    fallback = bound_to(run, in_class(owner.of, "__getattr__"), owner.of, one(owner))
+    own = frozenset(item for item in fallback if isinstance(item, Bound))
+    return run.call(own, Arguments((one(Constant(name)),)))
+
+
+def _of_super(run: Interpreter, owner: Super, name: str) -> Meanings:
+    own = [in_class(base, name) for base in owner.of.bases if isinstance(base, Class)]
+    installed = [one(Path(f"{base.name}.{name}")) for base in owner.of.bases if isinstance(base, Path)]
+    return join(bound_to(run, join(*own), owner.of, owner.itself), *installed)
+
+
+def _of_container(run: Interpreter, owner: Container, name: str) -> Meanings:
+    return owner.element(one(Constant(name))) if owner.record else one(Operation(owner, name))
+
+
+def _of_text(run: Interpreter, owner: Any, name: str) -> Meanings:
+    return one(Operation(owner, name))
+
+
+ATTRIBUTES.update(
+    {
+        Path: _of_path,
+        Data: _of_data,
+        Made: _of_made,
+        Function: _of_function,
+        Bound: _of_bound,
+        Class: _of_class,
+        Instance: _of_instance,
+        Super: _of_super,
+        Container: _of_container,
+        Constant: _of_text,
+        Namespace: _of_text,
+    }
+)
+
+
+def in_namespace(run: Interpreter, owner: Any, name: str) -> Meanings:
+    """Return what stands under a name in ``globals()``, ``vars(x)`` or ``x.__dict__``."""
+    if isinstance(owner, Scope):
+        return owner.find(name) or NOTHING
+    if isinstance(owner, Class):
+        return in_class(owner, name)
+    return run.attribute(one(owner), name)
+
+
+def set_in_namespace(run: Interpreter, owner: Any, name: str, value: Meanings) -> None:
+    """Set a name through ``globals()``, ``vars(x)`` or ``x.__dict__``."""
+    if isinstance(owner, Scope):
+        weak = bool(run.depth or run.doubt or run.branches)
+        run.memory.put(owner.names, name, value, weak)
+    else:
+        set_attribute(run, owner, name, value)

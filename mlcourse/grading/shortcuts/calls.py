@@ -1,0 +1,198 @@
+"""What calls give: of the student's own functions and classes, and of the few others that lead to more names."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from mlcourse.grading.shortcuts.attributes import in_class
+from mlcourse.grading.shortcuts.interpreter import CALLS, Interpreter
+from mlcourse.grading.shortcuts.known import KNOWN, WRAPPERS
+from mlcourse.grading.shortcuts.meanings import (
+    DATA,
+    NOTHING,
+    REST,
+    Arguments,
+    Bound,
+    Class,
+    Container,
+    Data,
+    Descriptor,
+    Function,
+    Getter,
+    Instance,
+    Made,
+    Meanings,
+    Operation,
+    Path,
+    functions_in,
+    join,
+    one,
+    texts,
+)
+from mlcourse.grading.shortcuts.names import is_class
+from mlcourse.grading.shortcuts.operations import operate
+from mlcourse.grading.shortcuts.scopes import Scope
+
+MAX_CALLS = 8  # calls inside calls that are followed with their arguments
+THEMSELVES = ("fit", "to", "double", "float", "cpu", "cuda", "eval", "train", "requires_grad_")
+
+
+def _function(run: Interpreter, function: Function, arguments: Arguments) -> Meanings:
+    """Follow a call of a student's function with its arguments."""
+    key = (function, arguments, run.memory.changes)
+    if key in run.running:  # a recursion that tells nothing new
+        return NOTHING
+    if key in run.results:
+        return run.results[key]
+    if run.depth >= MAX_CALLS or run.fuel <= 0:
+        run.note(one(function))
+        return one(Container({REST: join(one(function), arguments.everything())}, record=True))
+    run.running.add(key)
+    try:
+        run.results[key] = run_body(run, function, parameters(function, arguments))
+    finally:
+        run.running.discard(key)
+    return run.results[key]
+
+
+def run_body(run: Interpreter, function: Function, names: dict[str, Meanings]) -> Meanings:
+    """Follow the body of a function in which its parameters have these meanings."""
+    node = function.node
+    scope = Scope("function", function.scope, names, run.bindings_in(node), function.scope.owner)
+    with run.inside(scope, call=True):
+        if isinstance(node, ast.Lambda):
+            return run.evaluate(node.body)
+        run.block(node.body)
+    generated = one(Container({REST: scope.yields})) if scope.yields else NOTHING
+    return join(scope.returns, generated)
+
+
+def parameters(function: Function, arguments: Arguments) -> dict[str, Meanings]:
+    """Return what each parameter of a function means in a call."""
+    accepted = function.node.args
+    places = [*accepted.posonlyargs, *accepted.args]
+    given = dict(arguments.keywords)
+    names: dict[str, Meanings] = {}
+    for index, place in enumerate([*places, *accepted.kwonlyargs]):
+        default = join(arguments.rest, function.defaults.get(place.arg, NOTHING))
+        value = given.pop(place.arg, default)
+        names[place.arg] = arguments.positional[index] if index < min(len(places), len(arguments.positional)) else value
+    if accepted.vararg is not None:
+        extra = dict(enumerate(arguments.positional[len(places) :]))
+        names[accepted.vararg.arg] = one(Container(_with_rest(extra, arguments.rest)))
+    if accepted.kwarg is not None:
+        names[accepted.kwarg.arg] = one(Container(_with_rest(given, arguments.rest)))
+    return names
+
+
+def _with_rest(items: dict[Any, Meanings], rest: Meanings) -> dict[Any, Meanings]:
+    return {**items, REST: rest} if rest else items
+
+
+def _class(run: Interpreter, owner: Class, arguments: Arguments) -> Meanings:
+    """Build an object of a student's class."""
+    made = Instance(owner)
+    own = frozenset(item for item in in_class(owner, "__init__") if isinstance(item, Function))
+    if own:
+        run.call(own, Arguments((one(made),)).then(arguments))
+    else:
+        fields = [line.target.id for line in owner.node.body if _is_field(line)]  # type: ignore[attr-defined]
+        made.attributes.update(zip(fields, arguments.positional, strict=False))
+        made.attributes.update(arguments.keywords)
+    return one(made)
+
+
+def _is_field(line: ast.stmt) -> bool:
+    return isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)
+
+
+def call_method(run: Interpreter, owners: Meanings, name: str, arguments: Arguments = Arguments()) -> Meanings:  # noqa: B008
+    """Return what a method of the student's own objects gives."""
+    own = frozenset(item for item in owners if isinstance(item, Instance))
+    return run.call(run.attribute(own, name), arguments)
+
+
+def _instance(run: Interpreter, owner: Instance, arguments: Arguments) -> Meanings:
+    method = "__call__" if in_class(owner.of, "__call__") else "forward"
+    return call_method(run, one(owner), method, arguments)
+
+
+def _bound(run: Interpreter, owner: Bound, arguments: Arguments) -> Meanings:
+    return run.call(owner.functions, owner.arguments.then(arguments))
+
+
+def _path(run: Interpreter, owner: Path, arguments: Arguments) -> Meanings:
+    """Call something that is installed."""
+    if owner.name in KNOWN:
+        return KNOWN[owner.name](run, arguments)
+    run.note(arguments.everything(), with_data=True)
+    if owner.name in WRAPPERS:
+        inside = functions_in(arguments.everything())
+        return one(Bound(inside)) if inside else one(owner)
+    return one(Made(owner.name)) if run.suspicious(owner.name) and is_class(owner.name) else DATA
+
+
+def _made(run: Interpreter, owner: Made, arguments: Arguments) -> Meanings:
+    run.note(arguments.everything(), with_data=True)
+    return one(Made(owner.path)) if owner.method in THEMSELVES else DATA
+
+
+def _data(run: Interpreter, owner: Data, arguments: Arguments) -> Meanings:
+    run.note(arguments.everything(), with_data=True)
+    return DATA
+
+
+def _descriptor(run: Interpreter, owner: Descriptor, arguments: Arguments) -> Meanings:
+    return run.call(owner.functions, arguments)
+
+
+def _container(run: Interpreter, owner: Container, arguments: Arguments) -> Meanings:
+    return one(owner) if owner.record else NOTHING
+
+
+def _getter(run: Interpreter, owner: Getter, arguments: Arguments) -> Meanings:
+    if owner.kind == "item":
+        return run.element(arguments.at(0), owner.names)
+    found = NOTHING
+    for name in texts(owner.names):
+        current = arguments.at(0)
+        for part in name.split("."):
+            current = run.attribute(current, part)
+            run.note(current, used=False)
+        found = join(found, current)
+    return run.call(found, Arguments()) if owner.kind == "method" else found
+
+
+CALLS.update(
+    {
+        Function: _function,
+        Class: _class,
+        Instance: _instance,
+        Bound: _bound,
+        Path: _path,
+        Made: _made,
+        Data: _data,
+        Descriptor: _descriptor,
+        Container: _container,
+        Getter: _getter,
+        Operation: operate,
+    }
+)
+
+
+def decorated(run: Interpreter, made: Any, decorators: list[ast.expr]) -> Meanings:
+    """Return what a function or class becomes under its decorators."""
+    current = one(made)
+    for decorator in reversed(decorators):
+        named: list[Meanings] = []
+        with run.overheard(named):
+            callee = run.evaluate(decorator, used=False)
+        made.attached = join(made.attached, *(_installed(meanings) for meanings in named))
+        result = run.call(callee, Arguments((current,)))
+        current = result if result - DATA else current  # of an unknown decorator: it wraps
+    return current
+
+
+def _installed(meanings: Meanings) -> Meanings:
+    return frozenset(item for item in meanings if isinstance(item, Path | Made))

@@ -1,0 +1,138 @@
+"""Strings that are put together from strings in the text."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from mlcourse.grading.shortcuts.meanings import (
+    DATA,
+    NOTHING,
+    REST,
+    Arguments,
+    Constant,
+    Container,
+    Instance,
+    Meanings,
+    join,
+    one,
+    texts,
+)
+
+LONGEST = 2_000
+MOST = 16
+PLAIN_METHODS = ("lower", "upper", "strip", "lstrip", "rstrip", "swapcase", "capitalize", "casefold", "title")
+METHODS_WITH_TEXTS = ("replace", "removeprefix", "removesuffix", "strip", "lstrip", "rstrip")
+
+
+def glue(parts: Iterable[Meanings]) -> Meanings:
+    """Return all strings that these parts give one after another; nothing where a part is unknown."""
+    whole = [""]
+    for part in parts:
+        ends = texts(part)
+        whole = [a + b for a, b in itertools.islice(itertools.product(whole, ends), MOST) if len(a) + len(b) <= LONGEST]
+    return frozenset(Constant(text) for text in whole)
+
+
+def combine(operator: ast.operator, left: Meanings, right: Meanings) -> Meanings:
+    """Return what two things give with an operator between them."""
+    if isinstance(operator, ast.Add) and texts(left) and texts(right):
+        return glue((left, right))
+    if isinstance(operator, ast.Mod) and texts(left):
+        return format_text(left, right)
+    containers = [item for item in (*left, *right) if isinstance(item, Container)]
+    if containers:
+        return one(_merged(containers))
+    return NOTHING if any(isinstance(item, Instance) for item in (*left, *right)) else DATA
+
+
+def _merged(containers: list[Container]) -> Container:
+    """Return the containers together, in their order where they have one."""
+    ordered = [container.in_order() for container in containers]
+    if all(part is not None for part in ordered) and len(ordered) < 3:
+        return Container(dict(enumerate(itertools.chain.from_iterable(part or [] for part in ordered))))
+    items: dict[Any, Meanings] = {}
+    for container in containers:
+        for key, value in container.items.items():
+            items[key if isinstance(key, str) else REST] = join(value, items.get(key, NOTHING))
+    return Container(items)
+
+
+def format_text(templates: Meanings, values: Meanings) -> Meanings:
+    """Return ``"%smax" % "soft"`` for the plainest of templates."""
+    given = [value for item in values if isinstance(item, Container) for value in item.in_order() or []] or [values]
+    return join(*(_filled(template.split("%s"), given) for template in texts(templates)))
+
+
+def _filled(pieces: list[str], values: list[Meanings]) -> Meanings:
+    if len(pieces) != len(values) + 1:
+        return NOTHING
+    fixed = [one(Constant(piece)) for piece in pieces]
+    return glue([fixed[0], *itertools.chain.from_iterable(zip(values, fixed[1:], strict=True))])
+
+
+def sliced(text: Any, lower: Meanings, upper: Meanings, step: Meanings) -> Meanings:
+    """Return a slice of a string, or of a list in its order, with constant bounds."""
+    bounds = [_bound(part) for part in (lower, upper, step)]
+    if None in bounds or bounds[2] == [0]:
+        return NOTHING
+    chosen = slice(*(bound[0] if bound else None for bound in bounds if bound is not None))
+    if isinstance(text, Constant) and isinstance(text.value, str):
+        return one(Constant(text.value[chosen][:LONGEST]))
+    ordered = text.in_order() if isinstance(text, Container) else None
+    return one(Container(dict(enumerate(ordered[chosen])))) if ordered is not None else NOTHING
+
+
+def _bound(part: Meanings) -> list[int] | None:
+    """Return a list of at most one number, or None where the bound is not known."""
+    numbers = [item.value for item in part if isinstance(item, Constant) and isinstance(item.value, int)]
+    return None if len(numbers) != len(part) or len(part) > 1 else numbers
+
+
+def text_method(text: str, name: str, arguments: Arguments) -> Meanings:
+    """Return what a method of a string gives, where that is again a string to be known."""
+    if name == "join":
+        return _joined(text, arguments.at(0))
+    if name == "format":
+        return _filled(text.split("{}"), list(arguments.positional))
+    if name in ("split", "rsplit", "splitlines"):
+        return _split(text, texts(arguments.at(0)))
+    if len(text) > LONGEST:
+        return DATA
+    if not arguments.positional and name in PLAIN_METHODS:
+        return one(Constant(_call(getattr(str, name), text)))
+    if name in METHODS_WITH_TEXTS:
+        return _with_texts(getattr(str, name), text, arguments.positional)
+    return DATA
+
+
+def _call(method: Callable[..., str], *arguments: str) -> str:
+    return method(*arguments)[:LONGEST]
+
+
+def _with_texts(method: Callable[..., str], text: str, arguments: tuple[Meanings, ...]) -> Meanings:
+    words = [texts(part)[:1] for part in arguments[:2]]
+    if not all(words) or any(len(word[0]) > LONGEST for word in words):
+        return NOTHING
+    try:
+        return one(Constant(_call(method, text, *(word[0] for word in words))))
+    except TypeError:  # the wrong number of arguments
+        return NOTHING
+
+
+def _joined(separator: str, parts: Meanings) -> Meanings:
+    found = NOTHING
+    for part in parts:
+        if isinstance(part, Constant) and isinstance(part.value, str):
+            found = join(found, one(Constant(separator.join(part.value[:LONGEST])[:LONGEST])))
+        elif isinstance(part, Container) and part.in_order():
+            pieces = [piece for value in part.in_order() or [] for piece in (one(Constant(separator)), value)]
+            found = join(found, glue(pieces[1:]))
+    return found
+
+
+def _split(text: str, separators: list[str]) -> Meanings:
+    words = text.split(separators[0]) if separators and separators[0] else text.split()
+    return one(Container(dict(enumerate(one(Constant(word)) for word in words[:200]))))

@@ -1,0 +1,87 @@
+"""What subscripts and loops take out of things, and what is put into them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlcourse.grading.shortcuts.attributes import in_namespace, set_in_namespace
+from mlcourse.grading.shortcuts.interpreter import ELEMENTS, Interpreter
+from mlcourse.grading.shortcuts.meanings import (
+    DATA,
+    NOTHING,
+    REST,
+    Arguments,
+    Class,
+    Constant,
+    Container,
+    Data,
+    Instance,
+    Meanings,
+    Namespace,
+    Path,
+    join,
+    one,
+    texts,
+)
+
+
+def set_element(run: Interpreter, owner: Any, keys: Meanings, value: Meanings) -> None:
+    """Put something under any of these keys into a container, or where unknown under any key."""
+    if isinstance(owner, Container):
+        known = [key.value for key in keys if isinstance(key, Constant)]
+        for key in known if known and len(known) == len(keys) else [REST]:
+            run.put(owner.items, key, value if key != REST else join(owner.items.get(REST, NOTHING), value))
+    elif isinstance(owner, Namespace):
+        for name in texts(keys):
+            set_in_namespace(run, owner.owner, name, value)
+    elif isinstance(owner, Instance):
+        run.call(run.attribute(one(owner), "__setitem__"), Arguments((keys, value)))
+
+
+def _of_container(run: Interpreter, owner: Container, keys: Meanings) -> Meanings:
+    return owner.element(keys)
+
+
+def _of_namespace(run: Interpreter, owner: Namespace, keys: Meanings) -> Meanings:
+    return join(*(in_namespace(run, owner.owner, name) for name in texts(keys)))
+
+
+def _of_path(run: Interpreter, owner: Path, keys: Meanings) -> Meanings:
+    if owner.name == "sys.modules":
+        return frozenset(Path(name) for name in texts(keys))
+    if owner.name == "builtins":
+        return join(*(run.attribute(one(owner), name) for name in texts(keys)))
+    return DATA
+
+
+def _of_instance(run: Interpreter, owner: Instance, keys: Meanings) -> Meanings:
+    for method, arguments in (("__getitem__", Arguments((keys,))), ("__iter__", Arguments())):
+        if found := run.attribute(one(owner), method):
+            given = run.call(found, arguments)
+            return given if method == "__getitem__" else run.element(given - one(owner))
+    return NOTHING
+
+
+def _of_class(run: Interpreter, owner: Class, keys: Meanings) -> Meanings:
+    return one(owner)
+
+
+def _of_data(run: Interpreter, owner: Data, keys: Meanings) -> Meanings:
+    return DATA
+
+
+def _of_text(run: Interpreter, owner: Constant, keys: Meanings) -> Meanings:
+    return NOTHING
+
+
+ELEMENTS.update(
+    {
+        Container: _of_container,
+        Namespace: _of_namespace,
+        Path: _of_path,
+        Instance: _of_instance,
+        Class: _of_class,
+        Data: _of_data,
+        Constant: _of_text,
+    }
+)

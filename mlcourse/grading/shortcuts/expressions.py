@@ -1,0 +1,271 @@
+"""What expressions mean."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import itertools
+from typing import Any
+
+from mlcourse.grading.shortcuts.constants import combine, glue, sliced
+from mlcourse.grading.shortcuts.interpreter import EXPRESSIONS, Interpreter, look_at_parts
+from mlcourse.grading.shortcuts.meanings import (
+    DATA,
+    NOTHING,
+    REST,
+    Arguments,
+    Constant,
+    Container,
+    Function,
+    Meanings,
+    Namespace,
+    Path,
+    bag,
+    join,
+    listed,
+    one,
+    texts,
+)
+from mlcourse.grading.shortcuts.operations import looped
+from mlcourse.grading.shortcuts.scopes import Scope, bindings_of
+
+LONGEST_DISPLAY = 500
+NOTEBOOK_NAMES = ("get_ipython", "display", "In", "exit", "quit")
+NAMES_OF_MODULES = {"__name__": Constant("__main__"), "__builtins__": Path("builtins")}
+ENDING = ("builtins.exit", "builtins.quit", "sys.exit", "os._exit", "os.abort")
+
+
+def _constant(run: Interpreter, node: ast.Constant) -> Meanings:
+    value = node.value
+    is_known = isinstance(value, str | int) and not isinstance(value, bool)
+    return one(Constant(value)) if is_known else NOTHING  # type: ignore[arg-type]
+
+
+def _name(run: Interpreter, node: ast.Name) -> Meanings:
+    found = run.scope.find(node.id)
+    if found is not None:
+        return found
+    if node.id in NAMES_OF_MODULES:
+        return one(NAMES_OF_MODULES[node.id])
+    if hasattr(builtins, node.id) or node.id in NOTEBOOK_NAMES:
+        return run.attribute(one(Path("builtins")), node.id)
+    if run.module.stars:  # bound by nobody else
+        return join(*(run.attribute(one(Path(module)), node.id) for module in run.module.stars))
+    run.fails_here()
+    return NOTHING
+
+
+def _attribute(run: Interpreter, node: ast.Attribute) -> Meanings:
+    return run.attribute(run.evaluate(node.value, used=False), node.attr)
+
+
+def _subscript(run: Interpreter, node: ast.Subscript) -> Meanings:
+    owners = run.evaluate(node.value, used=False)
+    if not isinstance(node.slice, ast.Slice):
+        return run.element(owners, run.evaluate(node.slice))
+    bounds = [run.evaluate(part) for part in (node.slice.lower, node.slice.upper, node.slice.step)]
+    parts = [sliced(owner, *bounds) or _any_slice(run, owner) for owner in owners]
+    return join(*parts)
+
+
+def _any_slice(run: Interpreter, owner: Any) -> Meanings:
+    return one(owner) if isinstance(owner, Container) else run.element(one(owner))
+
+
+def _call(run: Interpreter, node: ast.Call) -> Meanings:
+    callees = run.evaluate(node.func, used=False)
+    run.note(frozenset(callee for callee in callees if isinstance(callee, Path)))  # as a whole
+    arguments = _arguments(run, node)
+    if any(isinstance(callee, Path) and callee.name in ENDING for callee in callees):
+        run.fails_here()
+    return run.call(callees, arguments)
+
+
+def _arguments(run: Interpreter, node: ast.Call) -> Arguments:
+    positional: list[Meanings] = []
+    keywords: dict[str, Meanings] = {}
+    rest = NOTHING
+    for part in node.args:
+        value = run.evaluate(part.value if isinstance(part, ast.Starred) else part)
+        if not isinstance(part, ast.Starred):
+            positional.append(value)
+            continue
+        ordered = [item.in_order() for item in value if isinstance(item, Container)]
+        if len(ordered) == len(value) == 1 and ordered[0] is not None:
+            positional.extend(ordered[0])
+        else:
+            rest = join(rest, looped(run, value))
+    for word in node.keywords:
+        value = run.evaluate(word.value)
+        if word.arg is not None:
+            keywords[word.arg] = value
+            continue
+        for item in value:
+            known = item.items if isinstance(item, Container) else {}
+            keywords.update({key: part for key, part in known.items() if isinstance(key, str)})
+            rest = join(rest, known.get(REST, NOTHING))
+    return Arguments(tuple(positional), tuple(keywords.items()), rest)
+
+
+def new_function(run: Interpreter, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> Function:
+    """Return the function that a definition makes; its defaults are those of now."""
+    places = [*node.args.posonlyargs, *node.args.args]
+    pairs = [*zip(reversed(places), reversed(node.args.defaults), strict=False)]
+    pairs += [(place, value) for place, value in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True) if value]
+    defaults = {place.arg: run.evaluate(value) for place, value in pairs}
+    return Function(node, run.scope, defaults)
+
+
+def _lambda(run: Interpreter, node: ast.Lambda) -> Meanings:
+    return one(new_function(run, node))
+
+
+def _binary(run: Interpreter, node: ast.BinOp) -> Meanings:
+    chain: list[ast.BinOp] = []
+    left: ast.expr = node
+    while isinstance(left, ast.BinOp):  # a long sum leans to the left
+        chain.append(left)
+        left = left.left
+    value = run.evaluate(left)
+    for step in reversed(chain):
+        right = run.evaluate(step.right)
+        if isinstance(step.op, ast.Div | ast.FloorDiv | ast.Mod) and right == one(Constant(0)):
+            run.fails_here()
+        value = combine(step.op, value, right)
+    return value
+
+
+def _any_of(run: Interpreter, node: ast.BoolOp) -> Meanings:
+    return join(*(run.evaluate(part) for part in node.values))
+
+
+def _conditional(run: Interpreter, node: ast.IfExp) -> Meanings:
+    run.evaluate(node.test)
+    return join(run.evaluate(node.body), run.evaluate(node.orelse))
+
+
+def _unary(run: Interpreter, node: ast.UnaryOp) -> Meanings:
+    values = run.evaluate(node.operand)
+    numbers = [item.value for item in values if isinstance(item, Constant) and isinstance(item.value, int)]
+    if isinstance(node.op, ast.USub) and numbers and len(numbers) == len(values):
+        return frozenset(Constant(-number) for number in numbers)
+    return DATA
+
+
+def _walrus(run: Interpreter, node: ast.NamedExpr) -> Meanings:
+    value = run.evaluate(node.value)
+    scope = run.scope
+    while scope.kind == "comprehension" and scope.parent is not None:
+        scope = scope.parent
+    with run.inside(scope):
+        run.bind(node.target.id, value)
+    return value
+
+
+def _display(run: Interpreter, node: ast.List | ast.Tuple | ast.Set) -> Meanings:
+    values = [run.evaluate(part) for part in node.elts]
+    if not any(isinstance(part, ast.Starred) for part in node.elts) and len(values) <= LONGEST_DISPLAY:
+        return listed(*values)
+    return bag(*values)
+
+
+def _starred(run: Interpreter, node: ast.Starred) -> Meanings:
+    return looped(run, run.evaluate(node.value))
+
+
+def _dict(run: Interpreter, node: ast.Dict) -> Meanings:
+    items: dict[Any, Meanings] = {}
+    namespaces = NOTHING
+    for key, value in zip(node.keys, node.values, strict=True):
+        found = run.evaluate(value)
+        if key is not None:
+            _add(items, run.evaluate(key), found)
+            continue
+        for part in found:
+            items.update(part.items if isinstance(part, Container) else {})
+            namespaces |= one(part) if isinstance(part, Namespace) else NOTHING
+    return join(one(Container(items)), namespaces)
+
+
+def _add(items: dict[Any, Meanings], keys: Meanings, value: Meanings) -> None:
+    known = [key.value for key in keys if isinstance(key, Constant)]
+    if known and len(known) == len(keys):
+        items.update(dict.fromkeys(known, value))
+    else:
+        items[REST] = join(items.get(REST, NOTHING), value)
+
+
+def _comprehension(run: Interpreter, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> Meanings:
+    from mlcourse.grading.shortcuts.statements import assign
+
+    first = looped(run, run.evaluate(node.generators[0].iter))  # in the scope around it
+    scope = Scope("comprehension", run.scope, {}, bindings_of([part.target for part in node.generators]))
+    with run.inside(scope):
+        for index, part in enumerate(node.generators):
+            assign(run, part.target, first if index == 0 else looped(run, run.evaluate(part.iter)))
+            for condition in part.ifs:
+                run.evaluate(condition)
+        if not isinstance(node, ast.DictComp):
+            return bag(run.evaluate(node.elt))
+        items: dict[Any, Meanings] = {}
+        _add(items, run.evaluate(node.key), run.evaluate(node.value))
+        return one(Container(items))
+
+
+def _text(run: Interpreter, node: ast.JoinedStr) -> Meanings:
+    return glue(run.evaluate(part) for part in node.values)
+
+
+def _text_part(run: Interpreter, node: ast.FormattedValue) -> Meanings:
+    run.evaluate(node.format_spec)
+    value = run.evaluate(node.value)
+    return frozenset(Constant(text) for text in texts(value)) if node.format_spec is None else NOTHING
+
+
+def _await(run: Interpreter, node: ast.Await) -> Meanings:
+    return run.evaluate(node.value)
+
+
+def _yield(run: Interpreter, node: ast.Yield | ast.YieldFrom) -> Meanings:
+    value = run.evaluate(node.value)
+    run.scope.yields = join(run.scope.yields, looped(run, value) if isinstance(node, ast.YieldFrom) else value)
+    return DATA
+
+
+def _comparison(run: Interpreter, node: ast.Compare) -> Meanings:
+    for part in itertools.chain([node.left], node.comparators):
+        run.evaluate(part)
+    return DATA
+
+
+EXPRESSIONS.update(
+    {
+        ast.Constant: _constant,
+        ast.Name: _name,
+        ast.Attribute: _attribute,
+        ast.Subscript: _subscript,
+        ast.Call: _call,
+        ast.Lambda: _lambda,
+        ast.BinOp: _binary,
+        ast.BoolOp: _any_of,
+        ast.IfExp: _conditional,
+        ast.UnaryOp: _unary,
+        ast.NamedExpr: _walrus,
+        ast.List: _display,
+        ast.Tuple: _display,
+        ast.Set: _display,
+        ast.Starred: _starred,
+        ast.Dict: _dict,
+        ast.ListComp: _comprehension,
+        ast.SetComp: _comprehension,
+        ast.GeneratorExp: _comprehension,
+        ast.DictComp: _comprehension,
+        ast.JoinedStr: _text,
+        ast.FormattedValue: _text_part,
+        ast.Await: _await,
+        ast.Yield: _yield,
+        ast.YieldFrom: _yield,
+        ast.Compare: _comparison,
+        ast.Slice: look_at_parts,
+    }
+)

@@ -1,0 +1,253 @@
+"""Follows code in the order in which it would run, without running it.
+
+What the single kinds of expressions, statements and meanings do stands in tables, which the modules beside this one
+fill: `expressions`, `statements`, `attributes`, `elements` and `calls`.
+"""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from mlcourse.grading.shortcuts.meanings import DATA, NOTHING, Arguments, Meanings, Method, bag, join, one
+from mlcourse.grading.shortcuts.scopes import Bindings, Memory, Scope, bindings_of
+
+FUEL = 200_000  # nodes looked at again, in calls and repetitions; every line is read once in any case
+MAX_STEPS = 3_000_000
+MAX_TEXT = 2_000_000  # characters of strings that are run as code
+MAX_PIECES = 2_000
+PIECE = 40
+
+Watcher = Callable[[Meanings, bool, bool], None]
+EXPRESSIONS: dict[type, Callable[["Interpreter", Any], Meanings]] = {}
+STATEMENTS: dict[type, Callable[["Interpreter", Any], Any]] = {}
+ATTRIBUTES: dict[type, Callable[["Interpreter", Any, str], Meanings]] = {}
+ELEMENTS: dict[type, Callable[["Interpreter", Any, Meanings], Meanings]] = {}
+CALLS: dict[type, Callable[["Interpreter", Any, Arguments], Meanings]] = {}
+
+
+def parse(text: str, mode: str = "exec") -> Any:
+    """Return the syntax tree of a piece of code, or None where it is no Python."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(text, mode=mode)
+    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
+        return None
+
+
+class Interpreter:
+    """What the names of a notebook mean after each of its cells.
+
+    Parameters
+    ----------
+    suspicious : callable
+        ``suspicious(dotted_name)``: whether any exercise forbids it.
+    """
+
+    def __init__(self, suspicious: Callable[[str], bool]) -> None:
+        self.suspicious = suspicious
+        self.module = Scope("module")
+        self.scope = self.module
+        self.memory = Memory()
+        self.patches: dict[Any, Meanings] = {}  # attributes that were given to modules and to data
+        self.fuel = FUEL
+        self.steps = self.pieces = 0
+        self.depth = 0  # calls under way
+        self.branches = 0  # conditions around this line
+        self.doubt = False  # an earlier line of this cell fails, so that this one may not run
+        self.watcher: Watcher | None = None
+        self.running: set[Any] = set()
+        self.results: dict[Any, Meanings] = {}
+        self.trees: dict[tuple[str, str], Any] = {}
+        self.text_left = MAX_TEXT
+        self.last = NOTHING  # what the last expression that stood alone gave
+        self.bindings: dict[ast.AST, Bindings] = {}
+
+    def run_cell(self, source: str) -> None:
+        """Follow one cell of the notebook."""
+        tree = parse(source)
+        self.doubt = False
+        if tree is None:
+            return
+        for statement in tree.body:
+            with self.guarded():
+                self.execute(statement)
+        if tree.body and isinstance(tree.body[-1], ast.Expr):
+            self.keep_output(self.last)
+
+    def keep_output(self, value: Meanings) -> None:
+        """Bind what a notebook keeps of the last line of a cell."""
+        if value:
+            self.memory.put(self.module.names, "_", value, weak=True)
+            self.memory.put(self.module.names, "Out", bag(value), weak=True)
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Go on behind text that was made to break the search."""
+        with suppress(Exception):
+            yield
+
+    def evaluate(self, node: ast.AST | None, used: bool = True) -> Meanings:
+        """Return what an expression may mean.
+
+        ``used`` is False where only a part is taken from it or where it is called: what is then followed is the part
+        or the call, and not everything that it holds.
+        """
+        if node is None or self.steps > MAX_STEPS:
+            return NOTHING
+        self.steps += 1
+        self.fuel -= self.depth > 0
+        found = EXPRESSIONS.get(type(node), look_at_parts)(self, node)
+        if found:
+            self.note(found, used)
+        return found
+
+    def attribute(self, owners: Meanings, name: str) -> Meanings:
+        """Return what an attribute of any of these may be."""
+        return join(*(ATTRIBUTES[type(item)](self, item, name) for item in owners if type(item) in ATTRIBUTES))
+
+    def element(self, owners: Meanings, keys: Meanings = NOTHING) -> Meanings:
+        """Return what an element of any of these may be, under any key if none is given."""
+        return join(*(ELEMENTS[type(item)](self, item, keys) for item in owners if type(item) in ELEMENTS))
+
+    def call(self, callees: Meanings, arguments: Arguments) -> Meanings:
+        """Return what a call of any of these may give."""
+        return join(*(CALLS[type(item)](self, item, arguments) for item in callees if type(item) in CALLS))
+
+    def note(self, meanings: Meanings, used: bool = True, with_data: bool = False) -> None:
+        """Tell the search that code reaches these. ``with_data``: it may call them with any arguments."""
+        if self.watcher is not None:
+            self.watcher(meanings, used, with_data)
+
+    def note_method(self, name: str) -> None:
+        """Tell the search that code uses this attribute of data."""
+        self.note(one(Method(name)))
+
+    def block(self, body: Iterable[ast.stmt]) -> None:
+        """Follow statements one after another."""
+        for statement in body:
+            self.execute(statement)
+
+    def execute(self, statement: ast.stmt) -> None:
+        """Follow one statement; one that is nested too deeply is taken to pieces."""
+        self.steps += 1
+        if self.steps > MAX_STEPS:
+            return
+        try:
+            STATEMENTS.get(type(statement), look_at_parts)(self, statement)
+        except RecursionError:
+            self.take_to_pieces(statement)
+
+    def take_to_pieces(self, statement: ast.stmt) -> None:
+        """Look at the parts of something too deep by themselves, from the outside to the inside."""
+        waiting: list[tuple[ast.AST, int]] = [(statement, 0)]
+        while waiting and self.pieces < MAX_PIECES:
+            node, level = waiting.pop()
+            inner = list(ast.iter_child_nodes(node))
+            if isinstance(node, ast.expr) and (not inner or (level and level % PIECE == 0)):
+                self.pieces += 1
+                try:
+                    self.evaluate(node)
+                    continue
+                except RecursionError:  # still too deep: go on with its parts
+                    pass
+            waiting.extend((part, level + 1) for part in inner)
+
+    def bind(self, name: str, value: Meanings) -> None:
+        """Give a name a meaning in the scope to which it belongs."""
+        scope = self.scope.holder(name)
+        if scope is self.scope and scope.kind != "module":
+            scope.names[name] = value
+        else:
+            self.memory.put(scope.names, name, value, weak=scope is not self.scope or self.doubt)
+
+    def put(self, mapping: dict[Any, Meanings], key: Any, value: Meanings) -> None:
+        """Set an attribute or an element."""
+        self.memory.put(mapping, key, value, weak=bool(self.depth or self.branches or self.doubt))
+
+    def fails_here(self) -> None:
+        """Take note that a line of the module certainly fails: the rest of its cell may not run."""
+        if self.depth == 0:
+            self.doubt = True
+
+    @contextmanager
+    def inside(self, scope: Scope, call: bool = False) -> Iterator[None]:
+        """Look at names from inside another scope."""
+        before, self.scope = self.scope, scope
+        self.depth += call
+        try:
+            yield
+        finally:
+            self.scope = before
+            self.depth -= call
+
+    @contextmanager
+    def overheard(self, heard: list[Meanings]) -> Iterator[None]:
+        """Keep what the expressions that are evaluated here name, without the functions that they call."""
+        outer, depth = self.watcher, self.depth
+
+        def listen(meanings: Meanings, used: bool, with_data: bool) -> None:
+            if self.depth == depth:
+                heard.append(meanings)
+            if outer is not None:
+                outer(meanings, used, with_data)
+
+        self.watcher = listen
+        try:
+            yield
+        finally:
+            self.watcher = outer
+
+    def either(self, *ways: Callable[[], None]) -> None:
+        """Follow each of several ways, and keep what the names mean after any of them."""
+        names = self.scope.names
+        before = dict(names)
+        after: dict[str, Meanings] = {}
+        self.branches += 1
+        try:
+            for way in ways:
+                _replace(names, before)
+                way()
+                for name, value in names.items():
+                    after[name] = join(after[name], value) if name in after else value
+        finally:
+            self.branches -= 1
+            _replace(names, after or before)
+
+    def bindings_in(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> Bindings:
+        """Return the names that a function or lambda binds."""
+        if node not in self.bindings:
+            body: list[Any] = node.body if isinstance(node.body, list) else [node.body]
+            self.bindings[node] = bindings_of(body)
+        return self.bindings[node]
+
+    def tree_of(self, text: str, mode: str) -> Any:
+        """Return the syntax tree of a text that code runs, or None where it is none or where there are too many."""
+        key = (text, mode)
+        if key in self.trees:
+            return self.trees[key] if self.fuel > 0 else None
+        if len(text) > self.text_left:
+            return None
+        self.text_left -= len(text)
+        self.fuel -= len(text) // 10
+        self.trees[key] = parse(text.strip(), mode)
+        return self.trees[key]
+
+
+def look_at_parts(run: Interpreter, node: Any) -> Meanings:
+    """Look at all parts of a node; what they give together is known only when the code runs."""
+    for part in ast.iter_child_nodes(node):
+        if isinstance(part, ast.stmt):
+            run.execute(part)
+        else:
+            run.evaluate(part)
+    return DATA
+
+
+def _replace(names: dict[str, Meanings], by: dict[str, Meanings]) -> None:
+    names.clear()
+    names.update(by)

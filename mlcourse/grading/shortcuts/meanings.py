@@ -1,0 +1,219 @@
+"""What a name in a student's code can mean, as far as its text tells.
+
+A name has a set of meanings, because code branches. The empty set stands for what the search does not know: nobody is
+accused for it. `DATA` stands for what is known to exist only when the code runs: arguments and results.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlcourse.grading.shortcuts.scopes import Scope
+
+Meanings = frozenset[Any]
+NOTHING: Meanings = frozenset()
+MANY = 500
+REST: Any = object()  # the key in `Container.items` of what stands under no known key
+
+
+@dataclass(frozen=True)
+class Data:
+    """A value that is known only when the code runs."""
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A string or a whole number that stands in the text, or is put together from such."""
+
+    value: str | int
+
+
+@dataclass(frozen=True)
+class Path:
+    """A module, or a part of an installed package, by its dotted name."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Method:
+    """An attribute of data, such as ``x.softmax``."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Made:
+    """An object that a forbidden class of an installed package made, or a method of one."""
+
+    path: str
+    method: str = ""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The arguments of a call; ``rest`` may stand in any place that is not filled."""
+
+    positional: tuple[Meanings, ...] = ()
+    keywords: tuple[tuple[str, Meanings], ...] = ()
+    rest: Meanings = NOTHING
+
+    def at(self, index: int, name: str = "") -> Meanings:
+        """Return the argument in this place or of this name."""
+        if index < len(self.positional):
+            return self.positional[index]
+        return dict(self.keywords).get(name, self.rest)
+
+    def everything(self) -> Meanings:
+        """Return all arguments as one set."""
+        return join(*self.positional, *(value for _, value in self.keywords), self.rest)
+
+    def then(self, more: Arguments) -> Arguments:
+        """Return these arguments followed by others."""
+        keywords = {**dict(self.keywords), **dict(more.keywords)}
+        return Arguments(self.positional + more.positional, tuple(keywords.items()), self.rest | more.rest)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A function with some of its arguments: a method of an object, `functools.partial`, or a mere wrapper."""
+
+    functions: Meanings
+    arguments: Arguments = Arguments()
+
+
+@dataclass(frozen=True)
+class Getter:
+    """What ``operator`` makes: it takes an attribute, a method's result or an item from its argument."""
+
+    kind: str
+    names: Meanings
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """A function in a class that is no plain method: static, class or property."""
+
+    kind: str
+    functions: Meanings
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """The attributes of something as a dict: ``vars(torch)``, ``globals()``."""
+
+    owner: Any
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A method of a string, a container or a namespace."""
+
+    owner: Any
+    name: str
+
+
+@dataclass(frozen=True)
+class Super:
+    """What ``super()`` returns in a method."""
+
+    of: Any
+    itself: Meanings
+
+
+@dataclass(eq=False)
+class Container:
+    """A list, tuple, set, dict or record, by its keys as far as they are known."""
+
+    items: dict[Any, Meanings] = field(default_factory=dict)
+    record: bool = False  # its items are attributes
+
+    def values(self) -> Meanings:
+        """Return what any of its elements may be."""
+        return join(*self.items.values())
+
+    def element(self, keys: Meanings) -> Meanings:
+        """Return what may stand under these keys."""
+        known = [key.value for key in keys if isinstance(key, Constant)]
+        if len(known) < len(keys) or not known or any(isinstance(key, int) and key < 0 for key in known):
+            return self.values()
+        return join(self.items.get(REST, NOTHING), *(self.items.get(key, NOTHING) for key in known))
+
+    def in_order(self) -> list[Meanings] | None:
+        """Return the elements in their order, or None where it is not known."""
+        if any(not isinstance(key, int) for key in self.items):
+            return None
+        return [self.items[key] for key in sorted(self.items)]
+
+
+@dataclass(eq=False)
+class Function:
+    """A function or lambda of the student, with the scope in which it stands."""
+
+    node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+    scope: Scope
+    defaults: dict[str, Meanings] = field(default_factory=dict)
+    attached: Meanings = NOTHING  # what its decorators name
+    attributes: dict[str, Meanings] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class Class:
+    """A class of the student."""
+
+    node: ast.ClassDef
+    bases: Meanings
+    namespace: Scope
+    attached: Meanings = NOTHING
+
+
+@dataclass(eq=False)
+class Instance:
+    """An object of a student's class."""
+
+    of: Class
+    attributes: dict[str, Meanings] = field(default_factory=dict)
+
+
+DATA: Meanings = frozenset({Data()})
+CALLABLE = (Function, Class, Instance, Path, Bound, Made, Descriptor)
+
+
+def one(meaning: Any) -> Meanings:
+    """Return the set of a single meaning."""
+    return frozenset((meaning,))
+
+
+def join(*parts: Meanings) -> Meanings:
+    """Return the union; of very many constants none is kept."""
+    together = NOTHING.union(*parts)
+    if len(together) <= MANY:
+        return together
+    return frozenset(meaning for meaning in together if not isinstance(meaning, Constant))
+
+
+def texts(meanings: Iterable[Any]) -> list[str]:
+    """Return the strings among some meanings."""
+    return sorted(item.value for item in meanings if isinstance(item, Constant) and isinstance(item.value, str))
+
+
+def functions_in(meanings: Meanings) -> Meanings:
+    """Return what can be called among some meanings, also inside containers."""
+    inner = [item.values() for item in meanings if isinstance(item, Container)]
+    return frozenset(item for item in join(meanings, *inner) if isinstance(item, CALLABLE))
+
+
+def listed(*elements: Meanings) -> Meanings:
+    """Return a list or tuple of these elements."""
+    if len(elements) > 100:
+        return bag(*elements)
+    return one(Container(dict(enumerate(elements))))
+
+
+def bag(*elements: Meanings) -> Meanings:
+    """Return a container whose order is not known."""
+    return one(Container({REST: join(*elements)}))

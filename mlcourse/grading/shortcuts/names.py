@@ -1,0 +1,107 @@
+"""Which dotted names are the same object. Nothing is imported and nothing is called."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from types import FunctionType, ModuleType
+from typing import Any
+
+MISSING = object()
+LEADING_TO_REFERENCES = ("mlcourse.exercises", "mlcourse.grading.evaluate")
+
+
+def resolve(name: str) -> Any:
+    """Return the object behind a dotted name in the modules that are loaded, or `MISSING`.
+
+    Only dictionaries are read: a module's own ``__getattr__`` might import something.
+    """
+    first, *rest = name.split(".")
+    current: Any = sys.modules.get(first, MISSING)
+    for part in rest:
+        current = _member(current, part)
+    return MISSING if current is None else current
+
+
+def _member(owner: Any, name: str) -> Any:
+    if isinstance(owner, ModuleType):
+        found = vars(owner).get(name, MISSING)
+        return sys.modules.get(f"{owner.__name__}.{name}", MISSING) if found is MISSING else found
+    if isinstance(owner, type):
+        return next((vars(base)[name] for base in owner.__mro__ if name in vars(base)), MISSING)
+    return MISSING
+
+
+def is_class(name: str) -> bool:
+    """Return whether a dotted name is a class: where its module is not loaded, by its capital letter."""
+    found = resolve(name)
+    return name.rpartition(".")[2][:1].isupper() if found is MISSING else isinstance(found, type)
+
+
+def exported(module: str) -> list[str] | None:
+    """Return the names that ``from module import *`` brings in, or None where the module is not loaded."""
+    found = resolve(module)
+    if not isinstance(found, ModuleType):
+        return None
+    names = vars(found).get("__all__")
+    if isinstance(names, list | tuple):
+        return [name for name in names if isinstance(name, str)]
+    return [name for name in list(vars(found)) if not name.startswith("_")]
+
+
+class Targets:
+    """The names that are forbidden in one exercise.
+
+    Parameters
+    ----------
+    forbidden : sequence of str
+        Dotted names; ``torch.Tensor.softmax`` forbids the method too.
+    home : str
+        The module of the exercise's chapter: everything in it is forbidden.
+    """
+
+    def __init__(self, forbidden: Sequence[str], home: str) -> None:
+        self.forbidden = tuple(forbidden)
+        self.home = home
+        self.packages = (home, *LEADING_TO_REFERENCES) if home else LEADING_TO_REFERENCES
+        self.objects = {id(found): name for name in forbidden if (found := resolve(name)) is not MISSING}
+        owners = ("torch.Tensor.", "numpy.ndarray.")
+        self.methods = {name.rpartition(".")[2]: name for name in forbidden if name.startswith(owners)}
+        self.known: dict[str, str | None] = {}
+
+    def match(self, name: str) -> str | None:
+        """Return the forbidden name that is the same object as this dotted name, or None."""
+        if name not in self.known:
+            self.known[name] = name if name in self.forbidden else self._in_package(name) or self._same_object(name)
+        return self.known[name]
+
+    def first_of(self, names: set[str]) -> str | None:
+        """Return the name to tell the student: in the order of the exercise's list, so that it never varies."""
+        listed = [name for name in self.forbidden if name in names]
+        return next(iter(listed or sorted(names, key=lambda name: (-name.count("."), name))), None)
+
+    def _in_package(self, name: str) -> str | None:
+        for package in self.packages:
+            if name == package:
+                return name
+            if name.startswith(f"{package}."):
+                return f"{package}.{name[len(package) + 1 :].partition('.')[0]}"
+        return None
+
+    def _same_object(self, name: str) -> str | None:
+        found = resolve(name)
+        if found is MISSING:
+            return self._same_text(name)
+        if id(found) in self.objects:
+            return self.objects[id(found)]
+        inside = isinstance(found, FunctionType | type) and found.__module__ == self.home
+        return f"{self.home}.{found.__qualname__}" if inside else None
+
+    def _same_text(self, name: str) -> str | None:
+        """Compare with a private module of a package that is not loaded: ``sklearn.linear_model._base.Ridge``."""
+        package, *middle = name.split(".")
+        last = middle.pop() if middle else ""
+        if package in sys.modules or not any(part.startswith("_") for part in middle):
+            return None
+        alike = (known for known in self.forbidden if known.split(".")[0] == package and known.split(".")[-1] == last)
+        return next(alike, None)

@@ -1,0 +1,97 @@
+"""Methods of strings, lists, dicts and namespaces that pass on what stands in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlcourse.grading.shortcuts.attributes import set_in_namespace
+from mlcourse.grading.shortcuts.constants import text_method
+from mlcourse.grading.shortcuts.elements import set_element
+from mlcourse.grading.shortcuts.interpreter import Interpreter
+from mlcourse.grading.shortcuts.meanings import (
+    DATA,
+    NOTHING,
+    REST,
+    Arguments,
+    Bound,
+    Constant,
+    Container,
+    Function,
+    Meanings,
+    Namespace,
+    Operation,
+    bag,
+    join,
+    one,
+)
+
+
+def operate(run: Interpreter, operation: Operation, arguments: Arguments) -> Meanings:
+    """Return what a method of something plain gives."""
+    owner, name = operation.owner, operation.name
+    if isinstance(owner, Constant):
+        return text_method(owner.value, name, arguments) if isinstance(owner.value, str) else DATA
+    if isinstance(owner, Function):  # function.__get__(itself)
+        return one(Bound(one(owner), Arguments((arguments.at(0),))))
+    if name in ("get", "pop", "setdefault", "__getitem__"):
+        return _taken(run, owner, name, arguments)
+    if name in ("update", "__setitem__", "append", "add", "insert", "extend", "appendleft"):
+        _put(run, owner, name, arguments)
+        return NOTHING
+    return _read(owner, name)
+
+
+def _taken(run: Interpreter, owner: Any, name: str, arguments: Arguments) -> Meanings:
+    if name == "setdefault":
+        set_element(run, owner, arguments.at(0), join(arguments.at(1), run.element(one(owner), arguments.at(0))))
+    return join(run.element(one(owner), arguments.at(0)), arguments.at(1))
+
+
+def _put(run: Interpreter, owner: Any, name: str, arguments: Arguments) -> None:
+    if name == "__setitem__":
+        set_element(run, owner, arguments.at(0), arguments.at(1))
+    elif name == "update":
+        given: dict[Any, Meanings] = dict(arguments.keywords)
+        for part in arguments.at(0):
+            given.update(part.items if isinstance(part, Container) else {})
+        for word, value in given.items():
+            _put_under(run, owner, word, value)
+    elif isinstance(owner, Container):
+        more = arguments.everything()
+        more = run.element(more) if name == "extend" else more
+        ordered = owner.in_order()
+        key: Any = len(ordered) if name == "append" and ordered is not None and not run.branches and not run.depth else REST
+        run.put(owner.items, key, join(owner.items.get(key, NOTHING), more))
+
+
+def _put_under(run: Interpreter, owner: Any, key: Any, value: Meanings) -> None:
+    if isinstance(owner, Namespace) and isinstance(key, str):
+        set_in_namespace(run, owner.owner, key, value)
+    elif isinstance(owner, Container):
+        run.put(owner.items, key, value)
+
+
+def _read(owner: Any, name: str) -> Meanings:
+    if isinstance(owner, Namespace):
+        return one(owner) if name == "copy" else NOTHING
+    if name == "items":
+        keys = frozenset(Constant(key) for key in owner.items if key is not REST)
+        return bag(one(Container({0: keys, 1: owner.values()})))
+    if name == "keys":
+        return bag(frozenset(Constant(key) for key in owner.items if key is not REST))
+    if name == "copy":
+        return one(Container(dict(owner.items), owner.record))
+    if name in ("values", "__iter__"):
+        return bag(owner.values())
+    return owner.values() if name in ("popleft", "__next__") else NOTHING
+
+
+def looped(run: Interpreter, things: Meanings) -> Meanings:
+    """Return what a loop over these takes: of a dict its keys."""
+    dicts = [item for item in things if isinstance(item, Container) and _is_dict(item)]
+    keys = frozenset(Constant(key) for item in dicts for key in item.items if isinstance(key, str) and key is not REST)
+    return join(keys, run.element(things - frozenset(dicts)), *(item.items.get(REST, NOTHING) for item in dicts))
+
+
+def _is_dict(container: Container) -> bool:
+    return not container.record and any(isinstance(key, str) and key is not REST for key in container.items)

@@ -1,0 +1,143 @@
+"""What a candidate reaches: the search from the function of an exercise to all that its code names or calls."""
+
+from __future__ import annotations
+
+import ast
+from collections import deque
+from typing import Any
+
+from mlcourse.grading.shortcuts.attributes import bound_to
+from mlcourse.grading.shortcuts.calls import parameters, run_body
+from mlcourse.grading.shortcuts.interpreter import FUEL, Interpreter
+from mlcourse.grading.shortcuts.meanings import (
+    DATA,
+    NOTHING,
+    Arguments,
+    Bound,
+    Class,
+    Container,
+    Descriptor,
+    Function,
+    Getter,
+    Instance,
+    Made,
+    Meanings,
+    Method,
+    Operation,
+    Path,
+    Super,
+    join,
+    one,
+)
+from mlcourse.grading.shortcuts.names import Targets
+
+
+class Search:
+    """One search for the forbidden names of one exercise.
+
+    A function that is called is followed with the arguments of that call. One that is only named is followed with
+    unknown arguments: nobody is accused for what its parameters might be. A function that goes to somebody else, as
+    the candidate does, is followed with data for its arguments.
+    """
+
+    def __init__(self, run: Interpreter, targets: Targets) -> None:
+        self.run = run
+        self.targets = targets
+        self.found: set[str] = set()
+        self.waiting: deque[tuple[Any, bool]] = deque()
+        self.seen: set[Any] = set()
+
+    def from_candidate(self, tree: ast.Expression) -> str | None:
+        """Return the first forbidden name that an expression reaches, and leave the interpreter as it was."""
+        run, names = self.run, dict(self.run.module.names)
+        run.memory.journal = []
+        run.watcher = self.note
+        run.results.clear()
+        fuel, run.fuel = run.fuel, FUEL // 2
+        steps, run.steps = run.steps, 0
+        try:
+            with run.guarded():
+                self.note(run.evaluate(tree.body), True, True)
+            while self.waiting:
+                with run.guarded():
+                    self.follow(*self.waiting.popleft())
+        finally:
+            run.watcher, run.fuel, run.steps = None, fuel, steps
+            run.results.clear()
+            run.memory.undo()
+            run.module.names.clear()
+            run.module.names.update(names)
+        return self.targets.first_of(self.found)
+
+    def note(self, meanings: Meanings, used: bool, with_data: bool) -> None:
+        """Compare what code names with what is forbidden, and keep the student's own parts to be followed."""
+        for meaning in meanings:
+            if isinstance(meaning, Path):
+                self.note_path(meaning.name, used)
+            elif isinstance(meaning, Made):
+                self.note_path(meaning.path, used=True)
+            elif isinstance(meaning, Method):
+                if meaning.name in self.targets.methods:
+                    self.found.add(self.targets.methods[meaning.name])
+            elif used:
+                self.keep(meaning, with_data)
+
+    def note_path(self, name: str, used: bool) -> None:
+        """Compare a dotted name; a module of which only a part is used is named by that part."""
+        found = self.targets.match(name)
+        if found is not None and (used or name not in self.targets.packages):
+            self.found.add(found)
+
+    def keep(self, meaning: Any, with_data: bool) -> None:
+        """Put one of the student's own parts on the list, once."""
+        one_body = self.run.fuel <= 0 and isinstance(meaning, Function)
+        key = (meaning.node if one_body else meaning, with_data)
+        if key not in self.seen and (meaning, True) not in self.seen:
+            self.seen.add(key)
+            self.waiting.append((meaning, with_data))
+
+    def follow(self, meaning: Any, with_data: bool) -> None:
+        """Look at all that one of the student's own parts holds or names."""
+        run = self.run
+        if isinstance(meaning, Function):
+            self.follow_body(meaning, Arguments(rest=DATA if with_data else NOTHING))
+        elif isinstance(meaning, Bound):
+            self.follow_bound(meaning, with_data)
+        elif isinstance(meaning, Class):
+            generic = Instance(meaning)
+            members = join(*meaning.namespace.names.values())
+            own = frozenset(item for item in members if not _is_property(item))
+            self.note(join(meaning.bases, meaning.attached), True, False)
+            self.note(bound_to(run, own, meaning, one(generic)), True, with_data)
+            for item in members - own:
+                self.note(one(Bound(item.functions, Arguments((one(generic),)))), True, with_data)
+        elif isinstance(meaning, Instance):
+            self.note(join(one(meaning.of), *meaning.attributes.values()), True, with_data)
+        elif isinstance(meaning, Container):
+            self.note(meaning.values(), True, with_data)
+        elif isinstance(meaning, Descriptor):
+            self.note(meaning.functions, True, with_data)
+        elif isinstance(meaning, Getter) and with_data:
+            run.call(one(meaning), Arguments((DATA,)))
+        elif isinstance(meaning, Operation | Super):
+            self.note(one(meaning.owner if isinstance(meaning, Operation) else meaning.of), True, False)
+
+    def follow_bound(self, bound: Bound, with_data: bool) -> None:
+        """Follow a function whose first arguments are known."""
+        arguments = bound.arguments.then(Arguments(rest=DATA if with_data else NOTHING))
+        own = frozenset(item for item in bound.functions if isinstance(item, Function))
+        for function in own:
+            self.follow_body(function, arguments)
+        self.note(bound.functions - own, True, with_data)
+        values = [*bound.arguments.positional, *(value for _, value in bound.arguments.keywords)]
+        instances = frozenset(item for value in values for item in value if isinstance(item, Instance))
+        self.note(join(*values) - instances, True, False)  # of the object itself, what its method uses
+
+    def follow_body(self, function: Function, arguments: Arguments) -> None:
+        """Follow a function's body, its defaults and its decorators."""
+        self.note(join(function.attached, *function.defaults.values()), True, False)
+        run_body(self.run, function, parameters(function, arguments))
+
+
+def _is_property(item: Any) -> bool:
+    return isinstance(item, Descriptor) and item.kind == "property"

@@ -1,0 +1,271 @@
+"""What statements do to the meaning of names."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from functools import partial
+from importlib.machinery import PathFinder
+from typing import Any
+
+from mlcourse.grading.shortcuts.attributes import set_attribute
+from mlcourse.grading.shortcuts.calls import call_method, decorated
+from mlcourse.grading.shortcuts.constants import combine
+from mlcourse.grading.shortcuts.elements import set_element
+from mlcourse.grading.shortcuts.expressions import new_function
+from mlcourse.grading.shortcuts.interpreter import STATEMENTS, Interpreter, look_at_parts
+from mlcourse.grading.shortcuts.meanings import (
+    NOTHING,
+    Class,
+    Constant,
+    Meanings,
+    Path,
+    bag,
+    join,
+    one,
+)
+from mlcourse.grading.shortcuts.names import exported
+from mlcourse.grading.shortcuts.operations import looped
+from mlcourse.grading.shortcuts.scopes import Scope
+
+
+def assign(run: Interpreter, target: ast.AST, value: Meanings) -> None:
+    """Bind a target: a name, an attribute, an element, or several of them."""
+    if isinstance(target, ast.Name):
+        run.bind(target.id, value)
+    elif isinstance(target, ast.Attribute):
+        for owner in run.evaluate(target.value, used=False):
+            set_attribute(run, owner, target.attr, value)
+    elif isinstance(target, ast.Subscript):
+        keys = run.evaluate(target.slice)
+        for owner in run.evaluate(target.value, used=False):
+            set_element(run, owner, keys, value)
+    elif isinstance(target, ast.Starred):
+        assign(run, target.value, bag(value))
+    elif isinstance(target, ast.Tuple | ast.List):
+        _unpack(run, target.elts, value)
+
+
+def _unpack(run: Interpreter, targets: list[ast.expr], value: Meanings) -> None:
+    starred = any(isinstance(target, ast.Starred) for target in targets)
+    for index, target in enumerate(targets):
+        known = run.element(value) if starred else run.element(value, one(Constant(index)))
+        assign(run, target, known)
+
+
+def _assign(run: Interpreter, node: ast.Assign) -> None:
+    value = run.evaluate(node.value)
+    for target in node.targets:
+        assign(run, target, value)
+
+
+def _expression(run: Interpreter, node: ast.Expr) -> None:
+    run.last = run.evaluate(node.value)
+
+
+def _augmented(run: Interpreter, node: ast.AugAssign) -> None:
+    reading = ast.copy_location(_as_read(node.target), node)
+    old, more = run.evaluate(reading, used=False), run.evaluate(node.value)
+    assign(run, node.target, combine(node.op, old, more))
+
+
+def _as_read(target: Any) -> ast.expr:
+    if isinstance(target, ast.Name):
+        return ast.Name(target.id, ast.Load())
+    if isinstance(target, ast.Attribute):
+        return ast.Attribute(target.value, target.attr, ast.Load())
+    return ast.Subscript(target.value, target.slice, ast.Load())
+
+
+def _annotated(run: Interpreter, node: ast.AnnAssign) -> None:
+    if node.value is not None:  # an annotation alone binds nothing, and its own names are no use
+        assign(run, node.target, run.evaluate(node.value))
+
+
+def _if(run: Interpreter, node: ast.If) -> None:
+    run.evaluate(node.test)
+    run.either(partial(run.block, node.body), partial(run.block, node.orelse))
+
+
+def _loop(run: Interpreter, node: ast.For | ast.AsyncFor | ast.While) -> None:
+    def once() -> None:
+        if isinstance(node, ast.While):
+            run.evaluate(node.test)
+        else:
+            assign(run, node.target, values)
+        run.block(node.body)
+
+    def never() -> None:
+        return None
+
+    values = NOTHING if isinstance(node, ast.While) else looped(run, run.evaluate(node.iter))
+    run.either(never, once)
+    if run.fuel > 0:  # what the first round left behind
+        before = run.steps
+        run.either(never, once)
+        run.fuel -= run.steps - before
+    run.block(node.orelse)
+
+
+def _with(run: Interpreter, node: ast.With | ast.AsyncWith) -> None:
+    for item in node.items:
+        entered = run.evaluate(item.context_expr)
+        if item.optional_vars is not None:
+            assign(run, item.optional_vars, _entered(run, entered))
+    # A context may swallow an error, and with it the rest of its lines.
+    run.either(lambda: None, partial(run.block, node.body))
+
+
+def _entered(run: Interpreter, context: Meanings) -> Meanings:
+    return join(context, call_method(run, context, "__enter__"), run.element(context))
+
+
+def _try(run: Interpreter, node: Any) -> None:
+    handlers = [partial(_handler, run, handler) for handler in node.handlers]
+
+    def whole() -> None:
+        run.block(node.body)
+        run.block(node.orelse)
+
+    def broken() -> None:
+        run.either(lambda: None, partial(run.block, node.body))
+        run.either(lambda: None, *handlers)
+
+    doubt = run.doubt
+    if handlers:
+        run.either(whole, broken)
+        run.doubt = doubt
+    else:
+        whole()
+    run.block(node.finalbody)
+
+
+def _handler(run: Interpreter, handler: ast.ExceptHandler) -> None:
+    run.evaluate(handler.type)
+    if handler.name:
+        run.bind(handler.name, NOTHING)
+    run.block(handler.body)
+
+
+def _match(run: Interpreter, node: ast.Match) -> None:
+    subject = run.evaluate(node.subject)
+    inner = join(subject, run.element(subject))
+
+    def case(one_case: ast.match_case) -> None:
+        for part in ast.walk(one_case.pattern):
+            name = getattr(part, "name", None) or getattr(part, "rest", None)
+            if isinstance(name, str):
+                run.bind(name, inner)
+        run.evaluate(one_case.guard)
+        run.block(one_case.body)
+
+    run.either(lambda: None, *(partial(case, one_case) for one_case in node.cases))
+
+
+def _function(run: Interpreter, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+    function = new_function(run, node)
+    run.note(one(function))
+    run.bind(node.name, decorated(run, function, node.decorator_list))
+
+
+def _class(run: Interpreter, node: ast.ClassDef) -> None:
+    bases = join(*(run.evaluate(base) for base in (*node.bases, *(word.value for word in node.keywords))))
+    made = Class(node, bases, Scope("class", run.scope))
+    made.namespace.owner = made
+    with run.inside(made.namespace):
+        run.block(node.body)
+    run.note(one(made))
+    run.bind(node.name, decorated(run, made, node.decorator_list))
+
+
+def _return(run: Interpreter, node: ast.Return) -> None:
+    value = run.evaluate(node.value)
+    run.scope.returns = join(run.scope.returns, value)
+
+
+def _delete(run: Interpreter, node: ast.Delete) -> None:
+    for target in node.targets:
+        if (
+            isinstance(target, ast.Name)
+            and not run.doubt
+            and not run.branches
+            and run.scope.holder(target.id) is run.scope
+        ):
+            run.bind(target.id, NOTHING)
+
+
+def _import(run: Interpreter, node: ast.Import) -> None:
+    for alias in node.names:
+        whole = Path(alias.name)
+        _doubt_absent(run, alias.name)
+        run.note(one(whole))
+        first = alias.name.partition(".")[0]
+        run.bind(alias.asname or first, one(whole if alias.asname else Path(first)))
+
+
+def _import_from(run: Interpreter, node: ast.ImportFrom) -> None:
+    if node.level or not node.module:
+        return
+    _doubt_absent(run, node.module)
+    for alias in node.names:
+        if alias.name == "*":
+            _import_everything(run, node.module)
+            continue
+        found = run.attribute(one(Path(node.module)), alias.name)
+        run.note(found)
+        run.bind(alias.asname or alias.name, found)
+
+
+def _import_everything(run: Interpreter, module: str) -> None:
+    names = exported(module)
+    if names is None:
+        run.scope.stars.append(module)
+    for name in names or ():
+        run.bind(name, run.attribute(one(Path(module)), name))
+
+
+def _doubt_absent(run: Interpreter, module: str) -> None:
+    """Take note of an import that certainly fails."""
+    first = module.partition(".")[0]
+    known = first in sys.modules or first in sys.stdlib_module_names
+    if not known and run.depth == 0 and run.watcher is None and PathFinder.find_spec(first) is None:
+        run.fails_here()
+
+
+def _raise(run: Interpreter, node: ast.Raise) -> None:
+    look_at_parts(run, node)
+    run.fails_here()
+
+
+def _assert(run: Interpreter, node: ast.Assert) -> None:
+    look_at_parts(run, node)
+    if isinstance(node.test, ast.Constant) and not node.test.value:
+        run.fails_here()
+
+
+STATEMENTS.update(
+    {
+        ast.Expr: _expression,
+        ast.Assign: _assign,
+        ast.AugAssign: _augmented,
+        ast.AnnAssign: _annotated,
+        ast.If: _if,
+        ast.For: _loop,
+        ast.AsyncFor: _loop,
+        ast.While: _loop,
+        ast.With: _with,
+        ast.AsyncWith: _with,
+        ast.Try: _try,
+        ast.TryStar: _try,
+        ast.Match: _match,
+        ast.FunctionDef: _function,
+        ast.AsyncFunctionDef: _function,
+        ast.ClassDef: _class,
+        ast.Return: _return,
+        ast.Delete: _delete,
+        ast.Import: _import,
+        ast.ImportFrom: _import_from,
+        ast.Raise: _raise,
+        ast.Assert: _assert,
+    }
+)
