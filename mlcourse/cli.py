@@ -9,6 +9,7 @@ import click
 from tabulate import tabulate
 
 from mlcourse import __version__
+from mlcourse.cli_grade import doctor, grade
 from mlcourse.grading.notebook import NotebookError, NotebookReport, check_notebook
 from mlcourse.grading.report import points
 
@@ -19,6 +20,10 @@ USAGE_ERROR = 2
 @click.version_option(__version__, package_name="mlcourse")
 def main() -> None:
     """Work with the course's exercises from a shell."""
+
+
+main.add_command(grade)
+main.add_command(doctor)
 
 
 @main.command()

@@ -241,7 +241,8 @@ def describe_parts(candidate: Any) -> dict[str, Any] | list[dict[str, Any]]:
 def what_is_missing(exercise: Exercise, given: dict[str, Any] | list[dict[str, Any]]) -> str | None:
     """Return in words what a candidate lacks to be called, or None."""
     if not isinstance(exercise.reference, tuple):
-        parts = {exercise.short_name: {"callable": False, "type": "tuple"} if isinstance(given, list) else given}
+        one: dict[str, Any] = {"callable": False, "type": "tuple"} if isinstance(given, list) else given
+        parts = {exercise.short_name: one}
     else:
         names = [part.__name__ for part in exercise.reference]
         if not isinstance(given, list) or len(given) != len(names):

@@ -171,16 +171,12 @@ class Attempt:
         prepared = self.grader.prepare(self.exercise)
         picked = self._picked()
         if isinstance(picked, str):
-            self.report = write_report(
-                self.exercise.name, 0.0, self.exercise.points, "missing", [("missing", picked)]
-            )
+            self.report = write_report(self.exercise.name, 0.0, self.exercise.points, "missing", [("missing", picked)])
             return
         self.picked = picked
         lacking = what_is_missing(self.exercise, picked.parts)
         if lacking:
-            self.report = write_report(
-                self.exercise.name, 0.0, self.exercise.points, "missing", [("missing", lacking)]
-            )
+            self.report = write_report(self.exercise.name, 0.0, self.exercise.points, "missing", [("missing", lacking)])
         elif picked.shortcut:
             self.report = refuse_shortcut(self.exercise, picked.shortcut)
         else:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -111,9 +110,7 @@ def _clean(cell: Any, known: dict[str, ReleasedCell]) -> None:
 def _recognize(notebook: Any, released: list[ReleasedCell]) -> None:
     """Find locked cells by their text, where an editor has lost their metadata."""
     present = {grade_id(cell) for cell in notebook.cells}
-    texts = {
-        cell.source.strip(): cell for cell in released if cell.locked and cell.grade and cell.name not in present
-    }
+    texts = {cell.source.strip(): cell for cell in released if cell.locked and cell.grade and cell.name not in present}
     for cell in notebook.cells:
         found = texts.get(str(cell.source).strip())
         if grade_id(cell) is None and found is not None:
@@ -188,7 +185,7 @@ class RestoreCells(NbGraderPreprocessor):
         return nb, resources
 
 
-def read_submission(path: Path) -> Any:
+def read_submission_text(content: bytes, name: str) -> Any:
     """Return a handed-in notebook in nbformat 4.
 
     Raises
@@ -197,19 +194,14 @@ def read_submission(path: Path) -> Any:
         If it is no notebook; the text says why.
     """
     try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"{path.name} cannot be read: {error.strerror or error}") from error
-    try:
-        text = raw.decode("utf-8-sig")
-        notebook = nbformat.reads(text, as_version=4)
+        notebook = nbformat.reads(content.decode("utf-8-sig"), as_version=4)
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path.name} is no text in UTF-8") from error
+        raise ValueError(f"{name} is no text in UTF-8") from error
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path.name} is no valid JSON (line {error.lineno}): the file is damaged or cut") from error
+        raise ValueError(f"{name} is no valid JSON (line {error.lineno}): the file is damaged or cut") from error
     except Exception as error:  # nbformat raises whatever a damaged file makes it stumble over
-        raise ValueError(f"{path.name} is no notebook that can be read ({type(error).__name__})") from error
-    return checked(notebook, path.name)
+        raise ValueError(f"{name} is no notebook that can be read ({type(error).__name__})") from error
+    return checked(notebook, name)
 
 
 def checked(notebook: Any, name: str) -> Any:

@@ -21,6 +21,8 @@ from mlcourse.grading.inside.outputs import Descriptors, Recorder, Stream
 class ResultHook(DisplayHook):
     """Records the value of a cell's last expression."""
 
+    shell: Any
+
     def write_output_prompt(self) -> None:
         """Print nothing: the prompt is a part of the notebook."""
 
@@ -34,6 +36,8 @@ class ResultHook(DisplayHook):
 
 class Publisher(DisplayPublisher):
     """Records what ``display`` shows."""
+
+    shell: Any
 
     def publish(self, data: Any, metadata: Any = None, *args: Any, **more: Any) -> None:
         """Record one figure, table or text."""
@@ -49,7 +53,7 @@ class Shell(InteractiveShell):
 
     displayhook_class = Type(ResultHook)
     display_pub_class = Type(Publisher)
-    recorder: Any = None
+    recorder: Recorder
 
     def enable_gui(self, gui: str | None = None) -> None:
         """Accept ``%matplotlib inline`` and its kin; there is no window here."""
@@ -76,15 +80,7 @@ def warm_shell() -> Shell:
     Shell.clear_instance()
     shell: Shell = Shell.instance(config=config)
     shell.recorder = Recorder(0)
-    _keep_original_streams()
     return shell
-
-
-_REAL: dict[str, Any] = {}
-
-
-def _keep_original_streams() -> None:
-    _REAL.update(input=_no_input, getpass=_no_input)
 
 
 def _no_input(prompt: object = "", *more: object) -> str:
@@ -104,7 +100,7 @@ class Notebook:
             name: Stream(name, self.recorder, number) for number, name in enumerate(("stdout", "stderr"), 1)
         }
         builtins.input = _no_input
-        getpass.getpass = _no_input
+        getpass.getpass = _no_input  # type: ignore[assignment]
 
     def run(self, source: str) -> dict[str, Any]:
         """Run one cell and return its outputs; nothing that the cell does escapes as an exception."""

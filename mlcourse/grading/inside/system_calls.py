@@ -13,16 +13,19 @@ from typing import Any
 import pyseccomp as seccomp
 
 # Into another process; other views of the files; the kernel itself; memory that no limit counts.
-REFUSED = """
-    ptrace process_vm_readv process_vm_writev process_madvise kcmp pidfd_getfd pidfd_open perf_event_open
-    mount umount2 pivot_root chroot open_tree move_mount fsopen fsconfig fsmount fspick mount_setattr setns unshare
-    name_to_handle_at open_by_handle_at quotactl quotactl_fd swapon swapoff mknod mknodat fanotify_init
-    bpf userfaultfd io_uring_setup io_uring_enter io_uring_register init_module finit_module delete_module kexec_load
-    kexec_file_load reboot syslog acct add_key request_key keyctl iopl ioperm modify_ldt personality vhangup
-    settimeofday clock_settime clock_adjtime adjtimex sethostname setdomainname lookup_dcookie nfsservctl
-    memfd_create memfd_secret shmget shmat mq_open msgget semget mlock mlock2 mlockall
-    sched_setscheduler sched_setattr
-""".split()
+# fmt: off
+REFUSED = (
+    "ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "kcmp", "pidfd_getfd", "pidfd_open",
+    "perf_event_open", "mount", "umount2", "pivot_root", "chroot", "open_tree", "move_mount", "fsopen", "fsconfig",
+    "fsmount", "fspick", "mount_setattr", "setns", "unshare", "name_to_handle_at", "open_by_handle_at", "quotactl",
+    "quotactl_fd", "swapon", "swapoff", "mknod", "mknodat", "fanotify_init", "bpf", "userfaultfd", "io_uring_setup",
+    "io_uring_enter", "io_uring_register", "init_module", "finit_module", "delete_module", "kexec_load",
+    "kexec_file_load", "reboot", "syslog", "acct", "add_key", "request_key", "keyctl", "iopl", "ioperm", "modify_ldt",
+    "personality", "vhangup", "settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "sethostname",
+    "setdomainname", "lookup_dcookie", "nfsservctl", "memfd_create", "memfd_secret", "shmget", "shmat", "mq_open",
+    "msgget", "semget", "mlock", "mlock2", "mlockall", "sched_setscheduler", "sched_setattr",
+)
+# fmt: on
 NEW_NAMESPACES = 0x7E020080  # every CLONE_NEW flag of clone
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C
 

@@ -14,7 +14,6 @@ from mlcourse.grading.calling import Clock, Outcome, call_by_position, make_call
 from mlcourse.grading.forbidden import called_names, forbidden_use
 from mlcourse.grading.inside.shell import Notebook
 from mlcourse.grading.plain import from_plain
-
 from mlcourse.grading.shortcuts import Check, find_shortcuts
 from mlcourse.grading.wire import ClosedError, WireError, pack, receive_with_descriptor, send
 

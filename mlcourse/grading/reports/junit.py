@@ -39,13 +39,11 @@ def _suite(submission: SubmissionResult) -> TestSuite:
     share = submission.seconds / max(1, len(submission.exercises))
     for report in submission.exercises:
         suite.append(_case(submission, report, share))
-    suite.update_statistics()
-    suite.time = round(submission.seconds, 3)
     return suite
 
 
 def _case(submission: SubmissionResult, report: Report, seconds: float) -> TestCase:
-    case = TestCase(one_line(report.name), one_line(submission.student), round(seconds, 3))
+    case = TestCase(one_line(report.name), one_line(submission.student), round(seconds, 6))
     if report.status != "passed":
         head = f"{points(report.score)} of {points(report.max_score)} points: {report.status.replace('_', ' ')}"
         case.append(_with_text(Failure(head, one_line(report.misconception or report.status)), report.feedback))
@@ -53,7 +51,8 @@ def _case(submission: SubmissionResult, report: Report, seconds: float) -> TestC
 
 
 def _ungraded(submission: SubmissionResult) -> TestCase:
-    case = TestCase("submission", one_line(submission.student), 0.0)
+    seconds = 0.0 if submission.exercises else round(submission.seconds, 6)
+    case = TestCase("submission", one_line(submission.student), seconds)
     head = f"The submission is {submission.status}"
     case.append(_with_text(Error(head, submission.status), submission.message or head))
     return case

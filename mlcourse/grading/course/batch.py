@@ -1,0 +1,90 @@
+"""Grades all submissions of an assignment in a course folder."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tqdm import tqdm
+
+from mlcourse.grading.course.job import Done, Job, Setting, failed
+from mlcourse.grading.course.layout import Handed, submissions
+from mlcourse.grading.course.pool import grade_here
+from mlcourse.grading.course.writer import Writer, fingerprint_of
+from mlcourse.grading.results import CourseResult, SubmissionResult
+from mlcourse.grading.sandbox.limits import Limits
+from mlcourse.grading.sandbox.parent import require_isolation
+from mlcourse.grading.sandbox.view import PACKAGE
+
+Pool = Callable[[Setting, list[Job], int], Iterator[Done]]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be graded, and how."""
+
+    course: Path
+    assignment: str
+    seed: int
+    students: str = "*"
+    workers: int = 1
+    limits: Limits = field(default_factory=Limits)
+    isolation: str = "auto"
+    again: bool = False  # grade what has been graded already, too
+    silent: bool = False
+
+
+def grade_course(order: Order, pool: Pool = grade_here) -> CourseResult:
+    """Grade and save every submission that has not been graded as it is now, and return all results.
+
+    Raises
+    ------
+    CourseError
+        If the folder holds no such assignment.
+    IsolationMissingError
+        If submissions cannot be isolated here.
+    """
+    require_isolation(order.isolation)
+    handed = submissions(order.course, order.assignment, order.students)
+    code = code_digest(order.assignment)
+    results: dict[str, SubmissionResult] = {}
+    with Writer(order.course, order.assignment) as writer:
+        setting = Setting(
+            order.assignment, order.seed, writer.released, order.limits, order.isolation, (str(order.course),)
+        )
+        prints = {item.student: fingerprint_of(item.content, order.seed, item.folder, code) for item in handed}
+        waiting: dict[str, Handed] = {}
+        for item in handed:
+            earlier = None if order.again or item.problem else writer.already(item.student, prints[item.student])
+            if earlier:
+                results[item.student] = earlier
+            else:
+                waiting[item.student] = item
+        with tqdm(total=len(handed), initial=len(results), unit="submission", disable=order.silent or None) as bar:
+            for done in _grade(setting, waiting, pool, order.workers):
+                student = done.result.student
+                writer.save(waiting[student], done, prints[student])
+                results[student] = done.result
+                bar.update()
+    return CourseResult(order.assignment, [results[name] for name in sorted(results)])
+
+
+def _grade(setting: Setting, waiting: dict[str, Handed], pool: Pool, workers: int) -> Iterator[Done]:
+    for item in waiting.values():
+        if item.problem:
+            yield failed(setting, item.student, f"{item.problem}.")
+    name = f"{setting.assignment}.ipynb"
+    jobs = [Job(item.student, name, item.content, item.note) for item in waiting.values() if not item.problem]
+    if jobs:
+        yield from pool(setting, jobs, min(workers, len(jobs)))
+
+
+def code_digest(assignment: str) -> str:
+    """Return a digest of all code that decides a mark: when it changes, a mark of before says nothing."""
+    digest = hashlib.sha256()
+    parts = [PACKAGE / f"{assignment}.py", *sorted((PACKAGE / "exercises").glob("*.py"))]
+    for path in [*parts, *sorted((PACKAGE / "grading").rglob("*.py"))]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

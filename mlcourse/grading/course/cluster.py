@@ -1,0 +1,66 @@
+"""Submissions on the workers of a Dask cluster: the same job, graded on other machines.
+
+Every Dask worker starts a warm parent of its own when its first submission comes. The results come back to the one
+process that writes the gradebook.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from mlcourse.grading.course.job import Done, Job, Setting, failed, grade_job
+
+CONNECT_SECONDS = 30
+RETRIES = 3  # how many workers may die while they grade one submission
+
+
+class ClusterError(Exception):
+    """A cluster that cannot be used; the text says why."""
+
+
+def pool_of(address: str) -> Callable[[Setting, list[Job], int], Iterator[Done]]:
+    """Return what grades jobs on the cluster with this scheduler.
+
+    Raises
+    ------
+    ClusterError
+        If Dask is not installed, or nobody answers at the address.
+    """
+    try:
+        import distributed
+    except ModuleNotFoundError as error:
+        raise ClusterError("--scheduler needs Dask: pip install 'mlcourse[cluster]'.") from error
+    try:
+        client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise ClusterError(f"No Dask scheduler answers at {address}: {error}.") from error
+
+    def grade_there(setting: Setting, jobs: list[Job], workers: int) -> Iterator[Done]:
+        """Yield results as they come; the scheduler gives the job of a worker that died to another one."""
+        with client:
+            # A grader keeps one warm parent and one clock for a submission: one job at a time in each process.
+            futures = client.map(
+                _grade_alone, jobs, setting=setting, pure=False, retries=RETRIES, resources=None, priority=0
+            )
+            students = {future.key: job.student for future, job in zip(futures, jobs, strict=True)}
+            for future in distributed.as_completed(futures):
+                try:
+                    yield future.result()
+                except Exception as error:  # the workers died, or lack what grading needs: said for each submission
+                    yield failed(setting, students[future.key], f"It could not be graded on the cluster: {error}")
+
+    return grade_there
+
+
+def _grade_alone(job: Job, setting: Setting) -> Done:
+    from distributed.worker import get_worker
+
+    with _lock(get_worker()):
+        return grade_job(setting, job)
+
+
+def _lock(worker: object) -> object:
+    """Return the lock of a Dask worker's process, whose threads share one warm parent."""
+    import threading
+
+    return vars(worker).setdefault("mlcourse_lock", threading.Lock())

@@ -1,0 +1,96 @@
+"""One submission as a job: plain data in, plain data out, the same on this machine and on another."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from mlcourse.exercises import chapter_exercises
+from mlcourse.grading.course.restore import ReleasedCell, read_submission_text, restore
+from mlcourse.grading.results import SubmissionResult
+from mlcourse.grading.sandbox.limits import Limits
+from mlcourse.grading.submission import Grader
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all submissions of a batch have in common."""
+
+    assignment: str
+    seed: int | None
+    released: tuple[ReleasedCell, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    isolation: str = "auto"
+    secret: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Job:
+    """One notebook to grade."""
+
+    student: str
+    name: str  # of the file
+    content: bytes
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Done:
+    """The result of a job, and the notebook with its outputs; empty where nothing could be graded."""
+
+    result: SubmissionResult
+    notebook: str = ""
+
+
+_GRADERS: dict[Setting, Grader] = {}
+
+
+def grader_for(setting: Setting) -> Grader:
+    """Return this process's grader, with its warm parent; started when it is first asked for."""
+    if setting not in _GRADERS:
+        for other in list(_GRADERS):
+            _GRADERS.pop(other).close()
+        _GRADERS[setting] = Grader(
+            setting.assignment, setting.seed, setting.limits, setting.isolation, [Path(path) for path in setting.secret]
+        )
+    return _GRADERS[setting]
+
+
+def grade_job(setting: Setting, job: Job) -> Done:
+    """Grade one submission; whatever is wrong with it is in the result."""
+    start = time.monotonic()
+    try:
+        notebook = read_submission_text(job.content, job.name)
+    except ValueError as error:
+        return failed(setting, job.student, f"{error}.")
+    notes = restore(notebook, list(setting.released)) if setting.released else []
+    graded = grader_for(setting).grade(notebook)
+    troubles = [*notes, *graded.troubles]
+    message = "; ".join(([job.note] if job.note else []) + troubles)
+    result = SubmissionResult(
+        student=job.student,
+        status="partial" if troubles else "graded",
+        seconds=time.monotonic() - start,
+        message=message,
+        exercises=graded.reports,
+    )
+    return Done(result, nbformat.writes(notebook))
+
+
+def failed(setting: Setting, student: str, message: str) -> Done:
+    """Return the result of a submission of which nothing could be graded."""
+    from mlcourse.grading.submission import no_check
+
+    reports = [no_check(exercise) for exercise in chapter_exercises(setting.assignment).values()]
+    return Done(SubmissionResult(student, "failed", 0.0, message, reports))
+
+
+def describe_worker() -> dict[str, Any]:
+    """Return what this process has been doing, for the report on memory."""
+    import resource
+
+    return {"peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}

@@ -1,0 +1,87 @@
+"""Where nbgrader keeps submissions, and which file of a folder is the one that was handed in."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+MAX_BYTES = 20_000_000
+
+
+@dataclass(frozen=True)
+class Handed:
+    """One submission as it lies in the course folder: the notebook's bytes, or why there are none."""
+
+    student: str
+    folder: Path
+    content: bytes = b""
+    problem: str = ""
+    note: str = ""
+
+
+def submissions(course: Path, assignment: str, students: str = "*") -> list[Handed]:
+    """Return what was handed in for an assignment, in the order of the students' names.
+
+    No link is followed: a link in a submission could lead to somebody else's work.
+    """
+    root = course / "submitted"
+    if not root.is_dir():
+        return []
+    found = []
+    for entry in sorted(root.iterdir()):
+        folder = entry / assignment
+        if not fnmatch.fnmatchcase(entry.name, students) or not os.path.lexists(folder):
+            continue
+        found.append(read(entry.name, folder, assignment))
+    return found
+
+
+def read(student: str, folder: Path, assignment: str) -> Handed:
+    """Return the notebook in a submission's folder."""
+    for place in (folder.parent, folder):
+        if place.is_symlink() or not place.is_dir():
+            return Handed(student, folder, problem=f"{place.name} is no folder of its own, but a link or a file")
+    names = sorted(name for name in os.listdir(folder) if name.endswith(".ipynb"))
+    wanted = f"{assignment}.ipynb"
+    note = ""
+    if wanted not in names:
+        near = [name for name in names if name.startswith(assignment)] or names
+        if not near:
+            return Handed(student, folder, problem=f"there is no notebook: {wanted} is missing")
+        if len(near) > 1:
+            listed = ", ".join(near[:5])
+            return Handed(student, folder, problem=f"{wanted} is missing, and there are several others: {listed}")
+        wanted = near[0]
+        note = f"the notebook was handed in as {wanted}"
+    content, problem = _bytes(folder / wanted)
+    return Handed(student, folder, content, problem, note)
+
+
+def _bytes(path: Path) -> tuple[bytes, str]:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        reason = "it is a link, and links are not followed" if path.is_symlink() else error.strerror
+        return b"", f"{path.name} cannot be read: {reason}"
+    with os.fdopen(descriptor, "rb") as file:
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode):
+            return b"", f"{path.name} is no file"
+        if about.st_size > MAX_BYTES:
+            return b"", f"{path.name} has {about.st_size / 1e6:.0f} MB, more than {MAX_BYTES // 10**6} MB"
+        return file.read(), ""
+
+
+def other_files(folder: Path) -> list[Path]:
+    """Return the plain files beside the notebooks, links left out."""
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name != ".ipynb_checkpoints"]
+        for name in names:
+            path = Path(place) / name
+            if path.suffix != ".ipynb" and not path.is_symlink() and path.is_file():
+                found.append(path)
+    return found

@@ -1,0 +1,42 @@
+"""Several worker processes on this machine, each with its own warm parent."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+
+from mlcourse.grading.course.job import Done, Job, Setting, failed, grade_job
+
+TRIES = 3  # a job in whose time a worker died this often is not tried again
+
+
+def grade_here(setting: Setting, jobs: list[Job], workers: int) -> Iterator[Done]:
+    """Yield results as they come. A worker that dies is replaced, and its job is tried once more.
+
+    With one worker the jobs are still graded in another process, so that no error of a submission ends the batch.
+    """
+    waiting = list(reversed(jobs))
+    tries = {job.student: 0 for job in jobs}
+    while waiting:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+            running: dict[Future[Done], Job] = {}
+            try:
+                while waiting or running:
+                    while waiting and len(running) < 2 * workers:  # one runs, one waits beside it
+                        job = waiting.pop()
+                        running[pool.submit(grade_job, setting, job)] = job
+                    finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                    for future in finished:
+                        done = future.result()
+                        del running[future]
+                        yield done
+            except BrokenProcessPool:
+                for job in running.values():
+                    tries[job.student] += 1
+                    if tries[job.student] < TRIES:
+                        waiting.append(job)
+                    else:
+                        yield failed(setting, job.student, "The grader's own process ended while it was graded.")

@@ -1,0 +1,220 @@
+"""The one writer of the gradebook: takes results and does with them what nbgrader's autograding does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import warnings
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import nbformat
+from nbconvert.preprocessors import ClearMetadataPreprocessor
+from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.preprocessors import AssignLatePenalties, LimitOutput, SaveAutoGrades
+from nbgrader.utils import parse_utc
+from sqlalchemy.exc import SAWarning
+
+from mlcourse.grading.course.job import Done
+from mlcourse.grading.course.layout import Handed, other_files
+from mlcourse.grading.course.restore import ReleasedCell, released_cells
+from mlcourse.grading.report import Report
+from mlcourse.grading.results import SubmissionResult
+
+RECORD = ".mlcourse-result.json"
+
+
+class CourseError(Exception):
+    """A course folder that cannot be graded; the text says why and what to do."""
+
+
+class Writer:
+    """Writes one course's gradebook and its folder ``autograded``; the only one who does, in one connection."""
+
+    def __init__(self, course: Path, assignment: str, config: Any = None) -> None:
+        self.course = course
+        self.assignment = assignment
+        self.config = config
+        path = course / "gradebook.db"
+        if not path.exists():
+            raise CourseError(
+                f"There is no gradebook in {course}. Release the assignment first: nbgrader generate_assignment "
+                f"{assignment}."
+            )
+        warnings.filterwarnings("ignore", category=SAWarning)  # nbgrader's own use of its database
+        self.gradebook = Gradebook(f"sqlite:///{path}")
+        try:
+            self.released: tuple[ReleasedCell, ...] = tuple(released_cells(self.gradebook, assignment, assignment))
+        except MissingEntry as error:
+            self.gradebook.close()
+            raise CourseError(
+                f"The gradebook of {course} has no assignment {assignment!r} with a notebook of that name. "
+                f"Release it first: nbgrader generate_assignment {assignment}."
+            ) from error
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.gradebook.close()
+
+    def save(self, handed: Handed, done: Done, fingerprint: str) -> None:
+        """Save one result: marks and late penalty in the gradebook, the notebook in ``autograded``.
+
+        Manual marks and comments stay. The record by which a later run knows that this one is done comes last.
+        """
+        student = handed.student
+        self.gradebook.update_or_create_student(student)
+        late = {"timestamp": stamp} if (stamp := timestamp(handed.folder)) else {}
+        self.gradebook.update_or_create_submission(self.assignment, student, **late)
+        if not done.notebook:
+            self._save_nothing(student)
+            return
+        notebook = nbformat.reads(done.notebook, as_version=4)
+        resources = {
+            "nbgrader": {
+                "student": student,
+                "assignment": self.assignment,
+                "notebook": self.assignment,
+                "db_url": "",
+            }
+        }
+        for step in (ClearMetadataPreprocessor, LimitOutput):
+            notebook, resources = step(config=self.config)(notebook, resources)
+        shared = OneTransaction(self.gradebook)
+        notebook, resources = Save(shared, config=self.config).preprocess(notebook, resources)
+        Penalties(shared, config=self.config).preprocess(notebook, resources)
+        self.gradebook.db.commit()
+        self._write(handed, notebook, done.result, fingerprint)
+
+    def _save_nothing(self, student: str) -> None:
+        """Give no marks where nothing could be graded, as nbgrader does for a notebook that is missing."""
+        shutil.rmtree(self._target(student), ignore_errors=True)
+        submission = self.gradebook.find_submission_notebook(self.assignment, self.assignment, student)
+        for grade in submission.grades:
+            grade.auto_score = 0
+            grade.needs_manual_grade = False
+        self.gradebook.db.commit()
+
+    def _target(self, student: str) -> Path:
+        return self.course / "autograded" / student / self.assignment
+
+    def _write(self, handed: Handed, notebook: Any, result: SubmissionResult, fingerprint: str) -> None:
+        target = self._target(handed.student)
+        draft = target.with_name(f".{target.name}.draft")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        for path in other_files(handed.folder):
+            copy = draft / path.relative_to(handed.folder)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy, follow_symlinks=False)
+        written = draft / f"{self.assignment}.ipynb"
+        written.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+        written.chmod(0o444)
+        record = {"fingerprint": fingerprint, "result": result.as_dict()}
+        (draft / RECORD).write_text(json.dumps(record), encoding="utf-8")
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(draft, target)
+
+    def already(self, student: str, fingerprint: str) -> SubmissionResult | None:
+        """Return the result of an earlier run, if it is of the same notebook, seed and course."""
+        try:
+            record = json.loads((self._target(student) / RECORD).read_text(encoding="utf-8"))
+            if record["fingerprint"] != fingerprint:
+                return None
+            return result_from(record["result"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+
+def result_from(entry: dict[str, Any]) -> SubmissionResult:
+    """Return a result from its entry in a file."""
+    reports = [
+        Report(item["name"], item["score"], item["max_score"], item["status"], item["feedback"], item["misconception"])
+        for item in entry["exercises"]
+    ]
+    return SubmissionResult(entry["student"], entry["status"], entry["seconds"], entry["message"], reports)
+
+
+class OneTransaction:
+    """A gradebook whose commits wait until the whole submission is written."""
+
+    def __init__(self, gradebook: Gradebook) -> None:
+        self.gradebook = gradebook
+        self.db = self
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.gradebook, name)
+
+    def commit(self) -> None:
+        """Write down what has changed without ending the transaction."""
+        self.gradebook.db.flush()
+
+    def __enter__(self) -> OneTransaction:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Leave the gradebook open for the next submission."""
+
+
+class Save(SaveAutoGrades):
+    """nbgrader's step, with a gradebook that is open already."""
+
+    def __init__(self, gradebook: OneTransaction, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.gradebook = gradebook
+
+    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        """Save the grades of every cell."""
+        about = resources["nbgrader"]
+        self.notebook_id, self.assignment_id = about["notebook"], about["assignment"]
+        self.student_id = about["student"]
+        for index, cell in enumerate(nb.cells):
+            nb.cells[index], resources = self.preprocess_cell(cell, resources, index)
+        return nb, resources
+
+
+class Penalties(AssignLatePenalties):
+    """nbgrader's step, with a gradebook that is open already."""
+
+    def __init__(self, gradebook: OneTransaction, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.shared = gradebook
+
+    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        """Set the penalty of a submission that came late."""
+        about = resources["nbgrader"]
+        self.init_plugin()
+        submission = self.shared.find_submission(about["assignment"], about["student"])
+        notebook = self.shared.find_submission_notebook(about["notebook"], about["assignment"], about["student"])
+        notebook.late_submission_penalty = None
+        if submission.total_seconds_late > 0:
+            penalty = self.plugin_inst.late_submission_penalty(
+                about["student"], notebook.score, submission.total_seconds_late
+            )
+            if penalty is not None:
+                notebook.late_submission_penalty = self._check_late_penalty(notebook, penalty)
+        return nb, resources
+
+
+def timestamp(folder: Path) -> Any:
+    """Return when a submission was handed in, if its folder says so in a form that can be read."""
+    path = folder / "timestamp.txt"
+    if path.is_symlink() or not path.is_file():
+        return None
+    try:
+        return parse_utc(path.read_text(encoding="utf-8")[:100].strip()) or None
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def fingerprint_of(content: bytes, seed: int | None, folder: Path, course_code: str) -> str:
+    """Return by what a later run knows that a submission has not changed since."""
+    digest = hashlib.sha256(content)
+    digest.update(repr((seed, str(timestamp(folder)), course_code)).encode())
+    return digest.hexdigest()
