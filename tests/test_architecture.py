@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from mlcourse.exercises.catalogue import chapters
+from mlcourse.exercises.catalogue import catalogue, chapters
+from mlcourse.exercises.protocol import call_candidate
+from mlcourse.grading.sandbox.remote import run_source
+from mlcourse.grading.sandbox.view import SEEN
+from mlcourse.grading.submission import uses_of
 
 PACKAGE = Path(__file__).resolve().parent.parent / "mlcourse"
-REFERENCES = sorted(path for path in PACKAGE.glob("*.py") if path.stem != "cli")
+REFERENCES = sorted(path for path in PACKAGE.glob("*.py") if not path.stem.startswith("cli"))
 
 
 def imported(path: Path) -> set[str]:
@@ -31,7 +36,7 @@ def test_references_import_neither_exercises_nor_grading(path):
     assert not [name for name in imported(path) if name.startswith(("mlcourse.exercises", "mlcourse.grading"))]
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "grading").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((PACKAGE / "grading").rglob("*.py")), ids=lambda path: path.stem)
 def test_grading_knows_no_chapter(path):
     own = {f"mlcourse.{chapter}" for chapter in chapters()} | {f"mlcourse.exercises.{name}" for name in chapters()}
     assert not imported(path) & own
@@ -90,3 +95,31 @@ def test_the_catalogue_without_torch_leaves_torch_chapters_out_with_a_warning():
 def test_default_device_without_torch_is_a_sentence():
     done = run_without_torch("import mlcourse\nmlcourse.default_device()\n")
     assert "default_device needs PyTorch" in done.stderr
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "grading" / "inside").glob("*.py")), ids=lambda path: path.stem)
+def test_what_runs_in_the_sandbox_imports_only_what_is_there(path):
+    seen = {f"mlcourse.{name.removesuffix('.py').replace('/', '.')}" for name in SEEN}
+    for name in imported(path):
+        if name.startswith("mlcourse"):
+            assert any(name == module or name.startswith(f"{module}.") for module in seen), name
+
+
+@pytest.mark.parametrize("exercise", catalogue().values(), ids=lambda exercise: exercise.name)
+def test_the_way_to_run_a_submission_stands_alone(exercise):
+    """Its text is all that reaches the sandbox, so it may name nothing of its own module."""
+    if exercise.run is call_candidate:
+        return
+    namespace = {}
+    exec(run_source(exercise)["source"], namespace)
+    known = {"np", "torch", *dir(builtins)}
+    assert (
+        set(namespace[exercise.run.__name__].__code__.co_names) & set(vars(sys.modules[exercise.run.__module__]))
+        <= known
+    )
+
+
+@pytest.mark.parametrize("chapter", chapters())
+def test_an_assignment_never_declares_its_own_references_for_use(chapter):
+    assert chapter not in uses_of(chapter)
+    assert all((PACKAGE / f"{name}.py").exists() for name in uses_of(chapter))

@@ -94,12 +94,13 @@ def write_source(name: str, course: Path, root: Path = ROOT) -> Path:
     return target
 
 
-def open_course(course: Path, root: Path = ROOT) -> NbGraderAPI:
+def open_course(course: Path, root: Path = ROOT, isolation: str = "auto") -> NbGraderAPI:
     """Return nbgrader's interface for a course folder, with the settings of this repository."""
     # nbgrader calls alembic by name, which lies beside this Python.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     config: Config = PyFileConfigLoader("nbgrader_config.py", path=str(root)).load_config()
     config.CourseDirectory.root = str(course)
+    config.IsolatedExecute.isolation = isolation
     return NbGraderAPI(config=config)
 
 

@@ -20,6 +20,7 @@ from sqlalchemy.exc import SAWarning
 from tabulate import tabulate
 
 from mlcourse.grading.report import points
+from mlcourse.grading.sandbox import missing_isolation
 from tools.release import ROOT, ReleaseError, open_course, release, succeed
 
 COURSE = ROOT / "_build" / "sample"
@@ -102,6 +103,17 @@ def table(found: list[Mark]) -> str:
     return tabulate(rows, headers=["cell", "points", "of"], disable_numparse=True, colalign=("left", "right", "right"))
 
 
+def isolation() -> str:
+    """Return how to run the sample: isolated where that is possible, and otherwise not, which is then said."""
+    lacking = missing_isolation()
+    if not lacking:
+        return "auto"
+    names = ", ".join(item.name for item in lacking)
+    print(f"The sample submission, which is this course's own, is graded without isolation: {names} is missing.")
+    print("For submissions of others that is not safe. `mlcourse doctor` says how to get it.")
+    return "none"
+
+
 def main() -> None:
     """Release the assignment, submit the sample, grade it, write feedback and export the marks."""
     # nbgrader's own use of its database; nothing that a user could mend.
@@ -109,7 +121,7 @@ def main() -> None:
     try:
         (released,) = release(COURSE, names=[ASSIGNMENT])
         submit(released, SAMPLES / f"{ASSIGNMENT}.py", COURSE, STUDENT)
-        grade(open_course(COURSE), ASSIGNMENT, STUDENT)
+        grade(open_course(COURSE, isolation=isolation()), ASSIGNMENT, STUDENT)
         export(COURSE)
     except ReleaseError as error:
         sys.exit(f"sample: {error}")

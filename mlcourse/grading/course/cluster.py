@@ -6,6 +6,7 @@ process that writes the gradebook.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 
 from mlcourse.grading.course.job import Done, Job, Setting, failed, grade_job
@@ -59,8 +60,7 @@ def _grade_alone(job: Job, setting: Setting) -> Done:
         return grade_job(setting, job)
 
 
-def _lock(worker: object) -> object:
+def _lock(worker: object) -> threading.Lock:
     """Return the lock of a Dask worker's process, whose threads share one warm parent."""
-    import threading
-
-    return vars(worker).setdefault("mlcourse_lock", threading.Lock())
+    lock: threading.Lock = vars(worker).setdefault("mlcourse_lock", threading.Lock())
+    return lock

@@ -18,8 +18,9 @@ PROVISIONAL = (
 )
 # GitHub shows no summary at all when a step writes more than 1 MiB.
 MOST_BYTES = 900_000
-# Everything but letters, digits and a few signs that mean nothing in Markdown, HTML and tables.
-SPECIAL = re.compile(r"[^\w .,;'’%/()-]|_")
+# Everything but letters, digits and a few signs that mean nothing in Markdown, HTML and tables; an underscore means
+# nothing inside a word.
+SPECIAL = re.compile(r"[^\w .,;'’%/()-]|(?<![^\W_])_|_(?![^\W_])")
 HEAD = ["student", "status", "points", "of", "seconds"]
 
 
@@ -47,8 +48,8 @@ def inline(text: str) -> str:
 
     Examples
     --------
-    >>> inline("*a|b*")
-    '&#42;a&#124;b&#42;'
+    >>> inline("*a|b* fit_line _c_")
+    '&#42;a&#124;b&#42; fit_line &#95;c&#95;'
     """
     return SPECIAL.sub(lambda match: f"&#{ord(match.group())};", one_line(text))
 
