@@ -6,7 +6,9 @@ submission, so that the submission can live in this process (`LocalCandidate`) o
 
 from __future__ import annotations
 
+import functools
 import inspect
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from mlcourse.exercises.protocol import Exercise, call_candidate
@@ -41,10 +43,16 @@ class LocalCandidate:
 def positional_names(reference: Any, inputs: dict[str, Any]) -> list[str]:
     """Return which inputs are given by position, so that a submission may name its parameters as it likes."""
     names = []
-    for name, parameter in inspect.signature(reference).parameters.items():
+    for name, parameter in _parameters(reference).items():
         if name not in inputs:
             break  # after a default that is left out, only keywords are safe
         if parameter.kind is parameter.KEYWORD_ONLY:
             break
         names.append(name)
     return names
+
+
+@functools.cache
+def _parameters(reference: Any) -> Mapping[str, inspect.Parameter]:
+    """Return the parameters of a reference, which are asked for at every call."""
+    return inspect.signature(reference).parameters

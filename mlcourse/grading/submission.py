@@ -127,10 +127,11 @@ class Grader:
         self.troubles: list[str] = []
         attempts = []
         number = 0
+        written = [cell for cell in cells if str(cell.source).strip()]
         for cell in cells:
             if id(cell) in marked:
                 check = marked[id(cell)]
-                branch = session.branch()
+                branch = session.last_branch() if cell is written[-1] else session.branch()
                 attempts.append(Attempt(self, session, check, branch, shortcuts.get(check.exercise.name)))
                 continue
             if not str(cell.source).strip():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import textwrap
 import time
@@ -76,4 +77,9 @@ def run_source(exercise: Exercise) -> dict[str, str] | None:
     """
     if exercise.run is call_candidate:
         return None
-    return {"source": textwrap.dedent(inspect.getsource(exercise.run)), "name": exercise.run.__name__}
+    return {"source": _text_of(exercise.run), "name": exercise.run.__name__}
+
+
+@functools.cache
+def _text_of(function: Callable[..., Any]) -> str:
+    return textwrap.dedent(inspect.getsource(function))

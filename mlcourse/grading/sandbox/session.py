@@ -108,6 +108,11 @@ class Session:
         error = {"output_type": "error", "ename": "CellEnded", "evalue": words, "traceback": [f"CellEnded: {words}"]}
         return CellResult([error], words)
 
+    def last_branch(self) -> Branch | None:
+        """Return the submission itself, for the last check, when no cell will run any more."""
+        child, self.main = self._ready(), None
+        return None if child is None else Branch(child.channel, child)
+
     def branch(self) -> Branch | None:
         """Return a copy of the submission as it is after the cells so far, or None if there is none to be had."""
         for _ in range(2):

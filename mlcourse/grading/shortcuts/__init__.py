@@ -16,11 +16,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mlcourse.grading.shortcuts import attributes, calls, elements, expressions, statements
-from mlcourse.grading.shortcuts.interpreter import Interpreter, parse
+from mlcourse.grading.shortcuts.interpreter import Interpreter, parse, read
 from mlcourse.grading.shortcuts.names import Targets
 from mlcourse.grading.shortcuts.search import Search
 
-__all__ = ["Check", "find_shortcuts"]
+__all__ = ["Check", "find_shortcuts", "too_deep"]
 TABLES = (attributes, calls, elements, expressions, statements)  # they fill the tables of the interpreter
 
 
@@ -77,6 +77,25 @@ def find_shortcuts(cells: Sequence[str], checks: Mapping[str, Check]) -> dict[st
         if position < len(cells):
             run.run_cell(cells[position])
     return found
+
+
+def too_deep(source: str) -> bool:
+    """Return whether a cell is nested so deeply that its text cannot be searched.
+
+    Such a cell should not be run either: a notebook can raise Python's own limit and hide a shortcut in it.
+
+    Examples
+    --------
+    >>> too_deep("x = 0" + " + 0" * 100_000), too_deep("x = ")
+    (True, False)
+    """
+    try:
+        read(source)
+    except (RecursionError, MemoryError):
+        return True
+    except (SyntaxError, ValueError, OverflowError):
+        return False
+    return False
 
 
 def _search(run: Interpreter, targets: Targets, expression: str) -> str | None:

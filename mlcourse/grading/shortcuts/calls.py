@@ -6,7 +6,7 @@ import ast
 from typing import Any
 
 from mlcourse.grading.shortcuts.attributes import in_class
-from mlcourse.grading.shortcuts.interpreter import CALLS, Interpreter
+from mlcourse.grading.shortcuts.interpreter import CALLS, MAX_CALLS, Interpreter
 from mlcourse.grading.shortcuts.known import KNOWN, WRAPPERS
 from mlcourse.grading.shortcuts.meanings import (
     DATA,
@@ -34,7 +34,6 @@ from mlcourse.grading.shortcuts.names import is_class
 from mlcourse.grading.shortcuts.operations import operate
 from mlcourse.grading.shortcuts.scopes import Scope
 
-MAX_CALLS = 8  # calls inside calls that are followed with their arguments
 THEMSELVES = ("fit", "to", "double", "float", "cpu", "cuda", "eval", "train", "requires_grad_")
 
 

@@ -15,7 +15,8 @@ from typing import Any
 from mlcourse.grading.shortcuts.meanings import DATA, NOTHING, Arguments, Meanings, Method, bag, join, one
 from mlcourse.grading.shortcuts.scopes import Bindings, Memory, Scope, bindings_of
 
-FUEL = 200_000  # nodes looked at again, in calls and repetitions; every line is read once in any case
+FUEL = 50_000  # nodes looked at again, in calls and repetitions; every line is read once in any case
+MAX_CALLS = 8  # calls inside calls that are followed with their arguments
 MAX_STEPS = 3_000_000
 MAX_TEXT = 2_000_000  # characters of strings that are run as code
 MAX_PIECES = 2_000
@@ -29,12 +30,17 @@ ELEMENTS: dict[type, Callable[["Interpreter", Any, Meanings], Meanings]] = {}
 CALLS: dict[type, Callable[["Interpreter", Any, Arguments], Meanings]] = {}
 
 
+def read(text: str, mode: str = "exec") -> Any:
+    """Return the syntax tree of a piece of code; what Python has to say about its style is not printed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(text, mode=mode)
+
+
 def parse(text: str, mode: str = "exec") -> Any:
     """Return the syntax tree of a piece of code, or None where it is no Python."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(text, mode=mode)
+        return read(text, mode)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
         return None
 

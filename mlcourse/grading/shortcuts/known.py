@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mlcourse.grading.shortcuts.interpreter import Interpreter
+from mlcourse.grading.shortcuts.interpreter import MAX_CALLS, Interpreter
 from mlcourse.grading.shortcuts.meanings import (
     DATA,
     NOTHING,
@@ -173,7 +173,9 @@ def _run_in(run: Interpreter, text: str, place: Any) -> Meanings:
         scope = Scope("module", None, {key: value for key, value in place.items.items() if isinstance(key, str)})
     else:
         scope = place.owner if isinstance(place, Namespace) and isinstance(place.owner, Scope) else run.scope
-    with run.inside(scope):
+    if run.depth >= MAX_CALLS:
+        return NOTHING
+    with run.inside(scope, call=True):
         value = _run_here(run, text)
     if isinstance(place, Container):
         for name, meanings in scope.names.items():

@@ -7,6 +7,7 @@ accused for it. `DATA` stands for what is known to exist only when the code runs
 from __future__ import annotations
 
 import ast
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 Meanings = frozenset[Any]
 NOTHING: Meanings = frozenset()
 MANY = 500
+SERIAL = itertools.count()
 REST: Any = object()  # the key in `Container.items` of what stands under no known key
 
 
@@ -131,6 +133,7 @@ class Container:
 
     items: dict[Any, Meanings] = field(default_factory=dict)
     record: bool = False  # its items are attributes
+    serial: int = field(default_factory=SERIAL.__next__)
 
     def values(self) -> Meanings:
         """Return what any of its elements may be."""
@@ -145,7 +148,7 @@ class Container:
 
     def in_order(self) -> list[Meanings] | None:
         """Return the elements in their order, or None where it is not known."""
-        if any(not isinstance(key, int) for key in self.items):
+        if len(self.items) > MANY or any(not isinstance(key, int) for key in self.items):
             return None
         return [self.items[key] for key in sorted(self.items)]
 
@@ -159,6 +162,7 @@ class Function:
     defaults: dict[str, Meanings] = field(default_factory=dict)
     attached: Meanings = NOTHING  # what its decorators name
     attributes: dict[str, Meanings] = field(default_factory=dict)
+    serial: int = field(default_factory=SERIAL.__next__)
 
 
 @dataclass(eq=False)
@@ -169,6 +173,7 @@ class Class:
     bases: Meanings
     namespace: Scope
     attached: Meanings = NOTHING
+    serial: int = field(default_factory=SERIAL.__next__)
 
 
 @dataclass(eq=False)
@@ -177,6 +182,7 @@ class Instance:
 
     of: Class
     attributes: dict[str, Meanings] = field(default_factory=dict)
+    serial: int = field(default_factory=SERIAL.__next__)
 
 
 DATA: Meanings = frozenset({Data()})
@@ -189,11 +195,13 @@ def one(meaning: Any) -> Meanings:
 
 
 def join(*parts: Meanings) -> Meanings:
-    """Return the union; of very many constants none is kept."""
+    """Return the union; of very many constants none is kept, and of very many own things the oldest."""
     together = NOTHING.union(*parts)
     if len(together) <= MANY:
         return together
-    return frozenset(meaning for meaning in together if not isinstance(meaning, Constant))
+    installed = {item for item in together if isinstance(item, Path | Made)}
+    own = (item for item in together if not isinstance(item, Constant | Path | Made))
+    return frozenset(installed | set(sorted(own, key=lambda item: getattr(item, "serial", 0))[: MANY // 2]))
 
 
 def texts(meanings: Iterable[Any]) -> list[str]:

@@ -60,7 +60,9 @@ def _put(run: Interpreter, owner: Any, name: str, arguments: Arguments) -> None:
         more = arguments.everything()
         more = run.element(more) if name == "extend" else more
         ordered = owner.in_order()
-        key: Any = len(ordered) if name == "append" and ordered is not None and not run.branches and not run.depth else REST
+        key: Any = (
+            len(ordered) if name == "append" and ordered is not None and not run.branches and not run.depth else REST
+        )
         run.put(owner.items, key, join(owner.items.get(key, NOTHING), more))
 
 
