@@ -18,7 +18,7 @@ def root() -> Path:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    """Turn a skipped test into a failure where its marker is named in MLCOURSE_REQUIRE, as CI does for the browser."""
+    """Turn a skipped test into a failure where its marker is named in MLCOURSE_REQUIRE, as CI does."""
     report = yield
     required = os.environ.get("MLCOURSE_REQUIRE", "").split()
     if report.skipped and any(item.get_closest_marker(name) for name in required):

@@ -6,6 +6,7 @@ The marks are computed here, in the trusted process. What a cell shows is collec
 from __future__ import annotations
 
 import ast
+import importlib
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -321,14 +322,14 @@ def _asked(check: CheckCell) -> dict[str, Any]:
 
 
 def uses_of(assignment: str) -> tuple[str, ...]:
-    """Return the chapters whose references an assignment may import, as its exercises declare."""
-    import importlib
-
-    return tuple(getattr(importlib.import_module(f"mlcourse.exercises.{assignment}"), "USES", ()))
+    """Return the chapters whose references an assignment may import: what its exercises declare as ``USES``."""
+    return tuple(getattr(_declarations(assignment), "USES", ()))
 
 
 def modules_of(assignment: str) -> tuple[str, ...]:
-    """Return the libraries worth importing before the submissions come."""
-    import sys
+    """Return the libraries that its submissions need and that take long to import."""
+    return ("torch",) if hasattr(_declarations(assignment), "torch") else ()
 
-    return ("torch",) if "torch" in sys.modules else ()
+
+def _declarations(assignment: str) -> Any:
+    return importlib.import_module(f"mlcourse.exercises.{assignment}")
