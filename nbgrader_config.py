@@ -1,7 +1,6 @@
 """Settings of nbgrader for this course. nbgrader reads this file from the folder in which it is called."""
 
-from nbconvert.preprocessors import ClearMetadataPreprocessor, CSSHTMLHeaderPreprocessor
-from nbconvert.preprocessors.sanitize import SanitizeHTML
+from nbconvert.preprocessors import ClearMetadataPreprocessor
 from nbgrader import preprocessors as nb
 
 from mlcourse.grading.course.execute import IsolatedExecute
@@ -37,4 +36,4 @@ c.Autograde.autograde_preprocessors = [
     nb.CheckCellMetadata,
 ]
 # What a student wrote stays text in the feedback: no scripts, no event handlers, no frames.
-c.GenerateFeedback.preprocessors = [nb.GetGrades, SanitizeHTML, CSSHTMLHeaderPreprocessor]
+c.HTMLExporter.sanitize_html = True

@@ -15,7 +15,7 @@ from nbgrader.api import Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import compute_checksum
 
-MISSING = "mlcourse_missing"  # notebook metadata: what had to be put back, in words
+KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,7 @@ def released_cells(gradebook: Gradebook, notebook: str, assignment: str) -> list
 def restore(notebook: Any, released: list[ReleasedCell]) -> list[str]:
     """Restore a notebook in place and return what had to be put back, in words."""
     known = {cell.name: cell for cell in released}
+    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL})
     for cell in notebook.cells:
         _clean(cell, known)
     _recognize(notebook, released)
@@ -101,10 +102,10 @@ def grade_id(cell: Any) -> str | None:
 
 
 def _clean(cell: Any, known: dict[str, ReleasedCell]) -> None:
-    """Take away nbgrader metadata that belongs to no released cell."""
+    """Keep of a cell's metadata only a grade id that was released: the rest could get into the feedback's HTML."""
     name = grade_id(cell)
-    if not isinstance(name, str) or name not in known:
-        cell.metadata.pop("nbgrader", None)
+    kept = {"nbgrader": {"grade_id": name}} if isinstance(name, str) and name in known else {}
+    cell.metadata = nbformat.from_dict(kept)
 
 
 def _recognize(notebook: Any, released: list[ReleasedCell]) -> None:
@@ -174,14 +175,12 @@ class RestoreCells(NbGraderPreprocessor):
     """`restore` as a step of nbgrader's sanitizing."""
 
     def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
-        """Restore the notebook and remember in its metadata what was missing."""
+        """Restore the notebook and say in the log what was missing."""
         about = resources["nbgrader"]
         with Gradebook(about["db_url"]) as gradebook:
             released = released_cells(gradebook, about["notebook"], about["assignment"])
-        notes = restore(nb, released)
-        nb.metadata.pop(MISSING, None)
-        if notes:
-            nb.metadata[MISSING] = notes
+        for note in restore(nb, released):
+            self.log.warning("%s: %s", about["student"], note)
         return nb, resources
 
 
