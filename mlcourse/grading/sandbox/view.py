@@ -15,7 +15,10 @@ import mlcourse
 
 PACKAGE = Path(mlcourse.__file__).resolve().parent
 COURSE = Path("/course")  # where the small package stands inside
-SYSTEM = ("/usr", "/etc/ld.so.cache", "/etc/fonts", "/etc/alternatives", "/etc/localtime")
+SYSTEM = (
+    *("/usr", "/etc/ld.so.cache", "/etc/fonts", "/etc/alternatives", "/etc/localtime"),
+    "/sys/kernel/mm/transparent_hugepage",  # glibc looks here before it takes large pages
+)
 LINKS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 # Of the course's package, what a notebook may use, and what the process that runs it needs.
 SEEN = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from typing import Any
 
 from mlcourse.grading.shortcuts.interpreter import ATTRIBUTES, Interpreter
@@ -27,10 +28,11 @@ from mlcourse.grading.shortcuts.meanings import (
     listed,
     one,
 )
-from mlcourse.grading.shortcuts.names import MISSING, resolve
+from mlcourse.grading.shortcuts.names import MISSING, is_class, resolve
 from mlcourse.grading.shortcuts.scopes import Scope
 
 GETATTR = Path("builtins.getattr")
+TEXTS = ("__name__", "__qualname__", "__doc__")
 GETTERS = ("__getattribute__", "__getattr__")
 BASES = ("builtins.object", "builtins.type", "types.ModuleType")
 LONGEST_PATH = 300
@@ -42,6 +44,8 @@ def set_attribute(run: Interpreter, owner: Any, name: str, value: Meanings) -> N
         run.memory.put(run.module.names, name, value, weak=True)
     elif isinstance(owner, Path | Data):
         run.put(run.patches, _patch_key(owner, name), value)
+        if isinstance(owner, Path) and is_class(owner.name):  # its objects have it too
+            run.memory.put(run.patches, (Data(), name), value, weak=True)
     elif isinstance(owner, Function | Instance):
         run.put(owner.attributes, name, value)
     elif isinstance(owner, Class):
@@ -56,6 +60,11 @@ def _patch_key(owner: Path | Data, name: str) -> Any:
         return owner, name
     found = resolve(owner.name)
     return owner.name if found is MISSING else id(found), name
+
+
+def module_named(run: Interpreter, name: str) -> Meanings:
+    """Return what an import of a module gives: what somebody has put in its place, or the module."""
+    return run.patches.get(("sys.modules", name)) or one(Path(name))
 
 
 def _of_path(run: Interpreter, owner: Path, name: str) -> Meanings:
@@ -97,9 +106,30 @@ def _of_function(run: Interpreter, owner: Function, name: str) -> Meanings:
         return one(owner)
     if name == "__globals__":
         return one(Namespace(owner.scope.module))
+    if name == "__annotations__":
+        return _annotations(run, owner)
+    if name in TEXTS:
+        return _text_of(owner.node, name)
     if name in ("__defaults__", "__kwdefaults__"):
         return listed(*owner.defaults.values())
     return one(Operation(owner, name)) if name == "__get__" else NOTHING
+
+
+def _text_of(node: Any, name: str) -> Meanings:
+    """Return the name or the docstring of a function or class."""
+    if name != "__doc__":
+        return one(Constant(getattr(node, "name", "<lambda>")))
+    text = None if isinstance(node, ast.Lambda) else ast.get_docstring(node, clean=False)
+    return NOTHING if text is None else one(Constant(text))
+
+
+def _annotations(run: Interpreter, owner: Function) -> Meanings:
+    accepted = owner.node.args
+    places = [*accepted.posonlyargs, *accepted.args, *accepted.kwonlyargs]
+    with run.inside(owner.scope):
+        items: dict[Any, Meanings] = {place.arg: run.evaluate(place.annotation, used=False) for place in places}
+        items["return"] = run.evaluate(getattr(owner.node, "returns", None), used=False)
+    return one(Container(items))
 
 
 def _of_bound(run: Interpreter, owner: Bound, name: str) -> Meanings:
@@ -119,10 +149,11 @@ def in_class(owner: Class, name: str) -> Meanings:
         if id(current) in seen:
             continue
         seen.add(id(current))
-        if name in current.namespace.names:
-            return current.namespace.names[name]
+        for spelling in (name, name.removeprefix(f"_{current.node.name.lstrip('_')}")):  # ``_C__x`` is ``__x`` inside
+            if spelling in current.namespace.names:
+                return current.namespace.names[spelling]
         waiting += [base for base in current.bases if isinstance(base, Class)]
-        installed += [base for base in current.bases if isinstance(base, Path)]
+        installed += [base for base in current.bases if isinstance(base, Path) and base.name not in BASES]
     return frozenset(Path(f"{base.name}.{name}") for base in installed)
 
 
@@ -138,6 +169,8 @@ def _bind(run: Interpreter, meaning: Any, owner: Class, itself: Meanings) -> Mea
         if meaning.kind == "class":
             return one(Bound(meaning.functions, Arguments((one(owner),))))
         return run.call(meaning.functions, Arguments((itself,))) if itself else meaning.functions
+    if isinstance(meaning, Instance) and (getter := in_class(meaning.of, "__get__")):
+        return run.call(getter, Arguments((one(meaning), itself, one(owner))))
     is_method = isinstance(meaning, Function) or (isinstance(meaning, Bound) and meaning.arguments == Arguments())
     return one(Bound(one(meaning), Arguments((itself,)))) if is_method and itself else one(meaning)
 
@@ -147,17 +180,42 @@ def _of_class(run: Interpreter, owner: Class, name: str) -> Meanings:
         return one(Namespace(owner))
     if name in ("__bases__", "__mro__", "__base__"):
         return join(owner.bases, listed(owner.bases)) if name == "__base__" else listed(owner.bases)
-    return bound_to(run, in_class(owner, name), owner, NOTHING)
+    found = in_class(owner, name)
+    if all(isinstance(item, Path) for item in found):
+        note_getters(run, owner)
+    if not found and name in TEXTS:
+        return _text_of(owner.node, name)
+    return bound_to(run, found, owner, NOTHING)
+
+
+def note_getters(run: Interpreter, owner: Class, names: tuple[str, ...] = GETTERS) -> None:
+    """Tell the search what may answer for an attribute in place of a class, or of its metaclass."""
+    for name in names:
+        run.note(frozenset(item for item in in_class(owner, name) if isinstance(item, Function)))
+
+
+def ancestors(owner: Class) -> Meanings:
+    """Return all classes from which a class inherits."""
+    found, waiting = set[Any](), list(owner.bases)
+    while waiting:
+        base = waiting.pop()
+        if base not in found:
+            found.add(base)
+            waiting += base.bases if isinstance(base, Class) else ()
+    return frozenset(found)
 
 
 def _of_instance(run: Interpreter, owner: Instance, name: str) -> Meanings:
-    if name in owner.attributes:
-        return owner.attributes[name]
+    note_getters(run, owner.of, GETTERS[:1])
+    for spelling in (name, name.removeprefix(f"_{owner.of.node.name.lstrip('_')}")):
+        if spelling in owner.attributes:
+            return owner.attributes[spelling]
     if name in ("__dict__", "__class__"):
         return one(Namespace(owner) if name == "__dict__" else owner.of)
     found = in_class(owner.of, name)
     if found:
         return bound_to(run, found, owner.of, one(owner))
+    note_getters(run, owner.of)
     fallback = bound_to(run, in_class(owner.of, "__getattr__"), owner.of, one(owner))
     own = frozenset(item for item in fallback if isinstance(item, Bound))
     return run.call(own, Arguments((one(Constant(name)),)))

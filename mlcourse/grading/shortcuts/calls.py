@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from mlcourse.grading.shortcuts.attributes import in_class
+from mlcourse.grading.shortcuts.attributes import ancestors, in_class
 from mlcourse.grading.shortcuts.interpreter import CALLS, MAX_CALLS, Interpreter
 from mlcourse.grading.shortcuts.known import KNOWN, WRAPPERS
 from mlcourse.grading.shortcuts.meanings import (
@@ -91,6 +91,7 @@ def _with_rest(items: dict[Any, Meanings], rest: Meanings) -> dict[Any, Meanings
 
 def _class(run: Interpreter, owner: Class, arguments: Arguments) -> Meanings:
     """Build an object of a student's class."""
+    run.note(ancestors(owner))
     made = Instance(owner)
     own = frozenset(item for item in in_class(owner, "__init__") if isinstance(item, Function))
     if own:
@@ -99,7 +100,8 @@ def _class(run: Interpreter, owner: Class, arguments: Arguments) -> Meanings:
         fields = [line.target.id for line in owner.node.body if _is_field(line)]  # type: ignore[attr-defined]
         made.attributes.update(zip(fields, arguments.positional, strict=False))
         made.attributes.update(arguments.keywords)
-    return one(made)
+    makers = frozenset(item for item in in_class(owner, "__new__") if isinstance(item, Function))
+    return join(one(made), run.call(makers, Arguments((one(owner),)).then(arguments)))
 
 
 def _is_field(line: ast.stmt) -> bool:
@@ -113,6 +115,7 @@ def call_method(run: Interpreter, owners: Meanings, name: str, arguments: Argume
 
 
 def _instance(run: Interpreter, owner: Instance, arguments: Arguments) -> Meanings:
+    run.note(frozenset(base for base in ancestors(owner.of) if isinstance(base, Path)))
     method = "__call__" if in_class(owner.of, "__call__") else "forward"
     return call_method(run, one(owner), method, arguments)
 

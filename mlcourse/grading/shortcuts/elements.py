@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlcourse.grading.shortcuts.attributes import in_namespace, set_in_namespace
+from mlcourse.grading.shortcuts.attributes import in_namespace, module_named, set_in_namespace
 from mlcourse.grading.shortcuts.interpreter import ELEMENTS, Interpreter
 from mlcourse.grading.shortcuts.meanings import (
     DATA,
@@ -34,6 +34,9 @@ def set_element(run: Interpreter, owner: Any, keys: Meanings, value: Meanings) -
     elif isinstance(owner, Namespace):
         for name in texts(keys):
             set_in_namespace(run, owner.owner, name, value)
+    elif owner == Path("sys.modules"):
+        for name in texts(keys):
+            run.put(run.patches, ("sys.modules", name), value)
     elif isinstance(owner, Instance):
         run.call(run.attribute(one(owner), "__setitem__"), Arguments((keys, value)))
 
@@ -48,7 +51,7 @@ def _of_namespace(run: Interpreter, owner: Namespace, keys: Meanings) -> Meaning
 
 def _of_path(run: Interpreter, owner: Path, keys: Meanings) -> Meanings:
     if owner.name == "sys.modules":
-        return frozenset(Path(name) for name in texts(keys))
+        return join(*(module_named(run, name) for name in texts(keys)))
     if owner.name == "builtins":
         return join(*(run.attribute(one(owner), name) for name in texts(keys)))
     return DATA

@@ -113,7 +113,16 @@ def new_function(run: Interpreter, node: ast.FunctionDef | ast.AsyncFunctionDef 
     pairs = [*zip(reversed(places), reversed(node.args.defaults), strict=False)]
     pairs += [(place, value) for place, value in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True) if value]
     defaults = {place.arg: run.evaluate(value) for place, value in pairs}
+    for part in _assigned_in_annotations(node):
+        run.evaluate(part)
     return Function(node, run.scope, defaults)
+
+
+def _assigned_in_annotations(node: Any) -> list[ast.NamedExpr]:
+    """Return the assignments in the annotations of a definition, which Python runs when it defines."""
+    places = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs, node.args.vararg, node.args.kwarg]
+    notes = [place.annotation for place in places if place is not None] + [getattr(node, "returns", None)]
+    return [part for note in notes if note for part in ast.walk(note) if isinstance(part, ast.NamedExpr)]
 
 
 def _lambda(run: Interpreter, node: ast.Lambda) -> Meanings:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from mlcourse.grading.shortcuts.meanings import DATA, NOTHING, Arguments, Meanings, Method, bag, join, one
+from mlcourse.grading.shortcuts.meanings import DATA, NOTHING, Arguments, Constant, Meanings, Method, bag, join, one
 from mlcourse.grading.shortcuts.scopes import Bindings, Memory, Scope, bindings_of
 
 FUEL = 50_000  # nodes looked at again, in calls and repetitions; every line is read once in any case
@@ -84,12 +84,19 @@ class Interpreter:
                 self.execute(statement)
         if tree.body and isinstance(tree.body[-1], ast.Expr):
             self.keep_output(self.last)
+        self.keep_input(source)
 
     def keep_output(self, value: Meanings) -> None:
         """Bind what a notebook keeps of the last line of a cell."""
         if value:
             self.memory.put(self.module.names, "_", value, weak=True)
             self.memory.put(self.module.names, "Out", bag(value), weak=True)
+
+    def keep_input(self, source: str) -> None:
+        """Bind what a notebook keeps of the text of its cells: ``_i`` and ``In``."""
+        text = one(Constant(source))
+        for name, value in (("_i", text), ("In", bag(text))):
+            self.memory.put(self.module.names, name, value, weak=True)
 
     @contextmanager
     def guarded(self) -> Iterator[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from mlcourse.grading.shortcuts.attributes import module_named, set_attribute
 from mlcourse.grading.shortcuts.interpreter import MAX_CALLS, Interpreter
 from mlcourse.grading.shortcuts.meanings import (
     DATA,
@@ -66,8 +67,6 @@ def _getattr(run: Interpreter, arguments: Arguments) -> Meanings:
 
 @known("builtins.setattr")
 def _setattr(run: Interpreter, arguments: Arguments) -> Meanings:
-    from mlcourse.grading.shortcuts.attributes import set_attribute
-
     for name in texts(arguments.at(1)):
         for owner in arguments.at(0):
             set_attribute(run, owner, name, arguments.at(2))
@@ -136,13 +135,21 @@ def _getitem(run: Interpreter, arguments: Arguments) -> Meanings:
 
 @known("importlib.import_module", "importlib.__import__", "sys.modules.get", "sys.modules.__getitem__")
 def _import_module(run: Interpreter, arguments: Arguments) -> Meanings:
-    return frozenset(Path(name) for name in texts(arguments.at(0, "name")))
+    names = texts(arguments.at(0, "name"))
+    package = next(iter(texts(arguments.at(1, "package"))), "")
+    return join(*(module_named(run, f"{package}{name}" if name.startswith(".") else name) for name in names))
+
+
+@known("runpy.run_module")
+def _run_module(run: Interpreter, arguments: Arguments) -> Meanings:
+    return frozenset(Namespace(module) for module in _import_module(run, arguments))
 
 
 @known("builtins.__import__")
 def _import(run: Interpreter, arguments: Arguments) -> Meanings:
     whole = arguments.at(3, "fromlist") != NOTHING
-    return frozenset(Path(name if whole else name.partition(".")[0]) for name in texts(arguments.at(0, "name")))
+    names = [name if whole else name.partition(".")[0] for name in texts(arguments.at(0, "name"))]
+    return join(*(module_named(run, name) for name in names))
 
 
 @known("pkgutil.resolve_name", "pydoc.locate")

@@ -16,11 +16,14 @@ def resolve(name: str) -> Any:
 
     Only dictionaries are read: a module's own ``__getattr__`` might import something.
     """
-    first, *rest = name.split(".")
-    current: Any = sys.modules.get(first, MISSING)
-    for part in rest:
-        current = _member(current, part)
-    return MISSING if current is None else current
+    parts = name.split(".")
+    for length in range(1, len(parts) + 1):  # a package may have a function where it has a module of the same name
+        current: Any = sys.modules.get(".".join(parts[:length]), MISSING)
+        for part in parts[length:]:
+            current = _member(current, part)
+        if current is not MISSING and current is not None:
+            return current
+    return MISSING
 
 
 def _member(owner: Any, name: str) -> Any:
@@ -64,7 +67,8 @@ class Targets:
         self.forbidden = tuple(forbidden)
         self.home = home
         self.packages = (home, *LEADING_TO_REFERENCES) if home else LEADING_TO_REFERENCES
-        self.objects = {id(found): name for name in forbidden if (found := resolve(name)) is not MISSING}
+        names = (*LEADING_TO_REFERENCES, *forbidden)
+        self.objects = {id(found): name for name in names if (found := resolve(name)) is not MISSING}
         owners = ("torch.Tensor.", "numpy.ndarray.")
         self.methods = {name.rpartition(".")[2]: name for name in forbidden if name.startswith(owners)}
         self.known: dict[str, str | None] = {}
@@ -73,7 +77,8 @@ class Targets:
         """Return the forbidden name that is the same object as this dotted name, or None."""
         if name not in self.known:
             self.known[name] = name if name in self.forbidden else self._in_package(name) or self._same_object(name)
-        return self.known[name]
+        owner = name.rpartition(".")[0]  # the method of a forbidden class is forbidden too
+        return self.known[name] or (self.match(owner) if owner else None)
 
     def first_of(self, names: set[str]) -> str | None:
         """Return the name to tell the student: in the order of the exercise's list, so that it never varies."""
@@ -94,8 +99,9 @@ class Targets:
             return self._same_text(name)
         if id(found) in self.objects:
             return self.objects[id(found)]
-        inside = isinstance(found, FunctionType | type) and found.__module__ == self.home
-        return f"{self.home}.{found.__qualname__}" if inside else None
+        if isinstance(found, FunctionType | type):
+            return self._in_package(f"{found.__module__}.{found.__qualname__}")
+        return None
 
     def _same_text(self, name: str) -> str | None:
         """Compare with a private module of a package that is not loaded: ``sklearn.linear_model._base.Ridge``."""

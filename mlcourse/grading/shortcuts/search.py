@@ -135,7 +135,8 @@ class Search:
 
     def follow_body(self, function: Function, arguments: Arguments) -> None:
         """Follow a function's body, its defaults and its decorators."""
-        self.note(join(function.attached, *function.defaults.values()), True, False)
+        replaced = (function.attributes.get(name, NOTHING) for name in ("__code__", "__defaults__", "__kwdefaults__"))
+        self.note(join(function.attached, *function.defaults.values(), *replaced), True, False)
         run_body(self.run, function, parameters(function, arguments))
 
 

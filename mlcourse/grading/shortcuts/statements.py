@@ -8,7 +8,7 @@ from functools import partial
 from importlib.machinery import PathFinder
 from typing import Any
 
-from mlcourse.grading.shortcuts.attributes import set_attribute
+from mlcourse.grading.shortcuts.attributes import module_named, set_attribute
 from mlcourse.grading.shortcuts.calls import call_method, decorated
 from mlcourse.grading.shortcuts.constants import combine
 from mlcourse.grading.shortcuts.elements import set_element
@@ -18,6 +18,7 @@ from mlcourse.grading.shortcuts.meanings import (
     NOTHING,
     Class,
     Constant,
+    Container,
     Meanings,
     Path,
     bag,
@@ -78,8 +79,16 @@ def _as_read(target: Any) -> ast.expr:
 
 
 def _annotated(run: Interpreter, node: ast.AnnAssign) -> None:
-    if node.value is not None:  # an annotation alone binds nothing, and its own names are no use
+    if node.value is not None:
         assign(run, node.target, run.evaluate(node.value))
+    if isinstance(node.target, ast.Name) and run.scope.kind in ("module", "class"):  # Python keeps the annotation
+        doubt = run.doubt
+        kept = run.evaluate(node.annotation, used=False)
+        known = run.scope.names.get("__annotations__") or one(Container())
+        run.doubt = doubt
+        for owner in known:
+            set_element(run, owner, one(Constant(node.target.id)), kept)
+        run.bind("__annotations__", known)
 
 
 def _if(run: Interpreter, node: ast.If) -> None:
@@ -196,11 +205,11 @@ def _delete(run: Interpreter, node: ast.Delete) -> None:
 
 def _import(run: Interpreter, node: ast.Import) -> None:
     for alias in node.names:
-        whole = Path(alias.name)
+        whole = module_named(run, alias.name)
         _doubt_absent(run, alias.name)
-        run.note(one(whole))
+        run.note(whole)
         first = alias.name.partition(".")[0]
-        run.bind(alias.asname or first, one(whole if alias.asname else Path(first)))
+        run.bind(alias.asname or first, whole if alias.asname else module_named(run, first))
 
 
 def _import_from(run: Interpreter, node: ast.ImportFrom) -> None:
@@ -211,7 +220,7 @@ def _import_from(run: Interpreter, node: ast.ImportFrom) -> None:
         if alias.name == "*":
             _import_everything(run, node.module)
             continue
-        found = run.attribute(one(Path(node.module)), alias.name)
+        found = run.attribute(module_named(run, node.module), alias.name)
         run.note(found)
         run.bind(alias.asname or alias.name, found)
 
