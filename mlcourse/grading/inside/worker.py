@@ -14,7 +14,7 @@ from mlcourse.grading.calling import Clock, Outcome, call_by_position, make_call
 from mlcourse.grading.forbidden import called_names, forbidden_use
 from mlcourse.grading.inside.shell import Notebook
 from mlcourse.grading.plain import from_plain
-from mlcourse.grading.shortcuts import Check, find_shortcuts
+from mlcourse.grading.shortcuts import Check, find_shortcuts, too_deep
 from mlcourse.grading.wire import ClosedError, WireError, pack, receive_with_descriptor, send
 
 
@@ -56,14 +56,18 @@ class Worker:
         self.channel.close()
         self.channel = other
 
-    def analyse(self, cells: list[str], checks: dict[str, dict[str, Any]]) -> dict[str, str]:
-        """Return the shortcuts that the text of a submission takes; asked before any of it has run."""
+    def analyse(self, cells: list[str], checks: dict[str, dict[str, Any]]) -> dict[str, Any]:
+        """Return the shortcuts that the text of a submission takes, and the cells that cannot be searched for them.
+
+        Asked before any of it has run.
+        """
         plain = [self._transformed(cell) for cell in cells]
         asked = {
             name: Check(check["position"], check["expression"], tuple(check["forbidden"]), check["home"])
             for name, check in checks.items()
         }
-        return find_shortcuts(plain, asked)
+        hidden = [position for position, cell in enumerate(plain) if too_deep(cell)]
+        return {"shortcuts": find_shortcuts(plain, asked), "too_deep": hidden}
 
     def _transformed(self, cell: str) -> str:
         try:

@@ -64,6 +64,7 @@ class Session:
         self.main: Child | None = None
         self.cells: list[str] = []  # those that have run, in order
         self.culprits: set[int] = set()  # positions of those that ended their process
+        self.refused: set[int] = set()  # positions of those that are not run at all
 
     def __enter__(self) -> Session:
         return self
@@ -85,13 +86,16 @@ class Session:
         except WireError:  # a text on which the search fails can still be run
             self._lose(self.main)
             return {}
-        return {str(name): str(shortcut) for name, shortcut in found.items()} if type(found) is dict else {}
+        self.refused = set(found["too_deep"])
+        return dict(found["shortcuts"])
 
     def run(self, source: str) -> CellResult:
         """Run the next cell."""
         position = len(self.cells)
         child = self._ready() if self.left else None
         self.cells.append(source)
+        if position in self.refused:
+            return self._not_run(position, "This cell is nested too deeply to be read, and was not run.")
         if child is None:
             words = "This submission ended its process too often, or took too long: the cell was not run."
             return self._not_run(position, words)
