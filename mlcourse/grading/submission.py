@@ -26,6 +26,7 @@ from mlcourse.grading.sandbox.session import Branch, Session
 from mlcourse.grading.wire import WireError
 
 PICK_SECONDS = 20.0
+NOT_SEARCHED = "The notebook's text could not be searched for functions that are not allowed. Is a cell very long?"
 
 
 @dataclass
@@ -126,6 +127,8 @@ class Grader:
         asked = {check.exercise.name: _asked(check) for check in marked.values()}
         shortcuts = session.analyse(sources, asked)
         self.troubles: list[str] = []
+        if shortcuts is None:
+            self.troubles.append("the text could not be searched for shortcuts, so that no check was tried")
         attempts = []
         number = 0
         written = [cell for cell in cells if str(cell.source).strip()]
@@ -133,7 +136,12 @@ class Grader:
             if id(cell) in marked:
                 check = marked[id(cell)]
                 branch = session.last_branch() if cell is written[-1] else session.branch()
-                attempts.append(Attempt(self, session, check, branch, shortcuts.get(check.exercise.name)))
+                attempt = Attempt(self, session, check, branch)
+                attempts.append(attempt)
+                if shortcuts is None:
+                    attempt.refuse("error", "not searched", NOT_SEARCHED)
+                elif check.exercise.name in shortcuts:
+                    attempt.report = refuse_shortcut(check.exercise, shortcuts[check.exercise.name])
                 continue
             if not str(cell.source).strip():
                 cell.outputs, cell.execution_count = [], None
@@ -152,39 +160,39 @@ class Grader:
 class Attempt:
     """One exercise of one submission: the candidate at its check, tried in two steps."""
 
-    def __init__(
-        self, grader: Grader, session: Session, check: CheckCell, branch: Branch | None, shortcut: str | None
-    ) -> None:
+    def __init__(self, grader: Grader, session: Session, check: CheckCell, branch: Branch | None) -> None:
         self.grader = grader
         self.session = session
         self.check = check
         self.exercise = check.exercise
         self.branch = branch
-        self.shortcut = shortcut
         self.report: Report | None = None
         self.grading: Grading | None = None
         self.picked: Picked | None = None
 
     def begin(self) -> None:
         """Find the candidate and try the worked cases."""
-        if self.shortcut:
-            self.report = refuse_shortcut(self.exercise, self.shortcut)
+        if self.report:
             return
         prepared = self.grader.prepare(self.exercise)
         picked = self._picked()
         if isinstance(picked, str):
-            self.report = write_report(self.exercise.name, 0.0, self.exercise.points, "missing", [("missing", picked)])
+            self.refuse("missing", "missing", picked)
             return
         self.picked = picked
         lacking = what_is_missing(self.exercise, picked.parts)
         if lacking:
-            self.report = write_report(self.exercise.name, 0.0, self.exercise.points, "missing", [("missing", lacking)])
+            self.refuse("missing", "missing", lacking)
         elif picked.shortcut:
             self.report = refuse_shortcut(self.exercise, picked.shortcut)
         else:
             candidate = self._candidate(self.exercise, picked.handle)
             self.grading = Grading(prepared, candidate, self._failing_earlier, reveal=self.grader.reveal)
             self.grading.try_worked()
+
+    def refuse(self, status: str, label: str, words: str) -> None:
+        """Give no points, and say why."""
+        self.report = write_report(self.exercise.name, 0.0, self.exercise.points, status, [(label, words)])
 
     def finish(self) -> Report:
         """Try everything else."""

@@ -78,14 +78,17 @@ class Session:
         """Seconds that remain for this submission."""
         return max(0.0, self.deadline - time.monotonic())
 
-    def analyse(self, cells: list[str], checks: dict[str, dict[str, Any]]) -> dict[str, str]:
-        """Return the shortcuts in the text; asked of a process that has run nothing yet, so its word is good."""
+    def analyse(self, cells: list[str], checks: dict[str, dict[str, Any]]) -> dict[str, str] | None:
+        """Return the shortcuts in the text; asked of a process that has run nothing yet, so its word is good.
+
+        None where the text could not be searched: then nobody knows what it does.
+        """
         self.main = self._spawn()
         try:
             found = self._ask(self.main, self.limits.cell_seconds, do="analyse", cells=cells, checks=checks)
-        except WireError:  # a text on which the search fails can still be run
+        except WireError:
             self._lose(self.main)
-            return {}
+            return None
         self.refused = set(found["too_deep"])
         return dict(found["shortcuts"])
 
