@@ -4,6 +4,7 @@ from nbconvert.preprocessors import ClearMetadataPreprocessor
 from nbgrader import preprocessors as nb
 
 from mlcourse.grading.course.execute import IsolatedExecute
+from mlcourse.grading.course.feedback import safe_markdown
 from mlcourse.grading.course.restore import RestoreCells
 
 c = get_config()  # noqa: F821
@@ -37,3 +38,4 @@ c.Autograde.autograde_preprocessors = [
 ]
 # What a student wrote stays text in the feedback: no scripts, no event handlers, no frames.
 c.HTMLExporter.sanitize_html = True
+c.HTMLExporter.filters = {"markdown2html": safe_markdown}

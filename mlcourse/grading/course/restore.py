@@ -223,6 +223,7 @@ def checked(notebook: Any, name: str) -> Any:
         if not isinstance(cell.get("metadata"), dict):
             cell["metadata"] = nbformat.from_dict({})
         cell["id"] = f"cell-{number}"
+        cell.pop("attachments", None)  # pictures inside a text: their names and types would become part of a page
         if cell["cell_type"] == "code":
             cell["outputs"], cell["execution_count"] = [], None
         kept.append(cell)

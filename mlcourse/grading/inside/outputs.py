@@ -8,15 +8,8 @@ import io
 import os
 from typing import Any
 
-SHOWN_TYPES = (
-    "text/plain",
-    "text/html",
-    "text/markdown",
-    "text/latex",
-    "image/png",
-    "image/jpeg",
-    "image/svg+xml",
-)
+# No scripts, and no SVG, which can hold them.
+SHOWN_TYPES = ("text/plain", "text/html", "text/markdown", "text/latex", "image/png", "image/jpeg")
 IMAGE_LIMIT = 2_000_000  # characters of all images of one cell, in base64
 
 

@@ -6,13 +6,16 @@ ones. Its form must not harm the grader.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from mlcourse.grading.calling import PRINTED_LIMIT, Failure, Outcome
+from mlcourse.grading.inside.outputs import SHOWN_TYPES
 from mlcourse.grading.plain import NotPlainError, to_plain
 from mlcourse.grading.wire import WireError
 
+BASE64 = re.compile(r"[A-Za-z0-9+/=\s]*")
 NAME = 200
 TEXT = 4_000
 STREAMS = ("stdout", "stderr")
@@ -126,11 +129,19 @@ def _output(item: Any) -> dict[str, Any]:
         data = item.get("data")
         if type(data) is not dict:
             raise WireError("an output without data")
-        shown = {"output_type": kind, "data": {_text(name, NAME): _text(text) for name, text in data.items()}}
+        shown = {"output_type": kind, "data": {name: _shown(name, data[name]) for name in SHOWN_TYPES if name in data}}
         count = item.get("execution_count")
         more = {"execution_count": count if type(count) is int else None} if kind == "execute_result" else {}
         return {**shown, "metadata": {}, **more}
     raise WireError("an output of no known kind")
+
+
+def _shown(name: str, value: Any) -> str:
+    """Return what an output shows in one form; an image must be one in base64, since it becomes part of a page."""
+    text = _text(value)
+    if name.startswith("image/") and not BASE64.fullmatch(text):
+        raise WireError("an image that is none")
+    return text
 
 
 def _fields(value: Any, *names: str) -> dict[str, Any]:
