@@ -5,20 +5,23 @@ from __future__ import annotations
 import bleach
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-TAGS = frozenset(
-    "a abbr b blockquote br code dd del details div dl dt em h1 h2 h3 h4 h5 h6 hr i li ol p pre s span strong sub "
-    "summary sup table tbody td th thead tr ul".split()  # noqa: SIM905 - a list of words
-)
+# fmt: off
+TAGS = frozenset((
+    "a", "abbr", "b", "blockquote", "br", "code", "dd", "del", "details", "div", "dl", "dt", "em", "h1", "h2", "h3",
+    "h4", "h5", "h6", "hr", "i", "li", "ol", "p", "pre", "s", "span", "strong", "sub", "summary", "sup", "table",
+    "tbody", "td", "th", "thead", "tr", "ul",
+))
+# fmt: on
 ATTRIBUTES = {"a": ["href", "title"], "span": ["class"], "div": ["class"], "td": ["style"], "th": ["style"]}
 
 
 def safe_markdown(source: str) -> str:
-    """Return Markdown as HTML; raw HTML that could act or load something is shown as text.
+    r"""Return Markdown as HTML; raw HTML that could act or load something is shown as text.
 
     Examples
     --------
     >>> safe_markdown("**yes** <script>alert(1)</script>")
-    '<p><strong>yes</strong> &lt;script&gt;alert(1)&lt;/script&gt;</p>\\n'
+    '<p><strong>yes</strong> &lt;script&gt;alert(1)&lt;/script&gt;</p>\n'
     """
     html = MarkdownWithMath(renderer=IPythonRenderer(escape=False)).render(str(source))
     return str(bleach.clean(html, tags=TAGS, attributes=_allowed, protocols=["http", "https", "mailto"]))
