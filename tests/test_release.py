@@ -79,7 +79,9 @@ def test_a_release_holds_no_solution_no_output_and_no_seed(course, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_release_runs_from_top_to_bottom_and_says_kindly_that_nothing_is_written(course, name, tmp_path):
     notebook = nbformat.read(course / "release" / name / f"{name}.ipynb", as_version=4)
-    NotebookClient(notebook, timeout=120, coalesce_streams=True, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(
+        notebook, timeout=120, coalesce_streams=True, resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
     checks = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.startswith("check(")]
     assert len(checks) == len(chapter_exercises(name))
     for cell in checks:

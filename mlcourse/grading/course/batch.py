@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mlcourse.grading.course.job import Done, Job, Setting, failed
+from mlcourse.grading.course.job import Done, Job, Setting, failed, grader_failed
 from mlcourse.grading.course.layout import Handed, submissions
 from mlcourse.grading.course.pool import grade_here
 from mlcourse.grading.course.writer import Writer, fingerprint_of
@@ -65,10 +65,20 @@ def grade_course(order: Order, pool: Pool = grade_here) -> CourseResult:
         with tqdm(total=len(handed), initial=len(results), unit="submission", disable=order.silent or None) as bar:
             for done in _grade(setting, waiting, pool, order.workers):
                 student = done.result.student
-                writer.save(waiting[student], done, prints[student])
-                results[student] = done.result
+                saved = _saved(writer, setting, waiting[student], done, prints[student])
+                results[student] = saved.result
                 bar.update()
     return CourseResult(order.assignment, [results[name] for name in sorted(results)])
+
+
+def _saved(writer: Writer, setting: Setting, handed: Handed, done: Done, fingerprint: str) -> Done:
+    """Save a result; one that cannot be saved is no result, and the next one is saved all the same."""
+    try:
+        writer.save(handed, done, fingerprint)
+    except Exception as error:
+        writer.gradebook.db.rollback()
+        return grader_failed(setting, handed.student, error)
+    return done
 
 
 def _grade(setting: Setting, waiting: dict[str, Handed], pool: Pool, workers: int) -> Iterator[Done]:

@@ -13,7 +13,8 @@ from mlcourse.exercises import chapter_exercises
 from mlcourse.grading.course.restore import ReleasedCell, read_submission_text, restore
 from mlcourse.grading.results import SubmissionResult
 from mlcourse.grading.sandbox.limits import Limits
-from mlcourse.grading.submission import Grader
+from mlcourse.grading.sandbox.parent import IsolationMissingError
+from mlcourse.grading.submission import Graded, Grader, no_check
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def grade_job(setting: Setting, job: Job) -> Done:
     except ValueError as error:
         return failed(setting, job.student, f"{error}.")
     notes = restore(notebook, list(setting.released)) if setting.released else []
-    graded = grader_for(setting).grade(notebook)
+    graded = _graded(setting, notebook)
     troubles = [*notes, *graded.troubles]
     message = "; ".join(([job.note] if job.note else []) + troubles)
     result = SubmissionResult(
@@ -81,10 +82,23 @@ def grade_job(setting: Setting, job: Job) -> Done:
     return Done(result, nbformat.writes(notebook))
 
 
+def _graded(setting: Setting, notebook: Any) -> Graded:
+    """Grade, with a new warm parent if the old one has died."""
+    try:
+        return grader_for(setting).grade(notebook)
+    except IsolationMissingError:
+        _GRADERS.pop(setting).close()
+        return grader_for(setting).grade(notebook)
+
+
+def grader_failed(setting: Setting, student: str, error: BaseException) -> Done:
+    """Return the result where an error of the grader itself, and not of the submission, ended the grading."""
+    words = f"The grader itself failed ({type(error).__name__}: {str(error)[:300]}). Please report this."
+    return failed(setting, student, words)
+
+
 def failed(setting: Setting, student: str, message: str) -> Done:
     """Return the result of a submission of which nothing could be graded."""
-    from mlcourse.grading.submission import no_check
-
     reports = [no_check(exercise) for exercise in chapter_exercises(setting.assignment).values()]
     return Done(SubmissionResult(student, "failed", 0.0, message, reports))
 

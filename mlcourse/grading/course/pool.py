@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
-from mlcourse.grading.course.job import Done, Job, Setting, failed, grade_job
+from mlcourse.grading.course.job import Done, Job, Setting, failed, grade_job, grader_failed
+from mlcourse.grading.sandbox.parent import IsolationMissingError
 
 TRIES = 3  # a job in whose time a worker died this often is not tried again
 
@@ -30,7 +31,7 @@ def grade_here(setting: Setting, jobs: list[Job], workers: int) -> Iterator[Done
                         running[pool.submit(grade_job, setting, job)] = job
                     finished, _ = wait(running, return_when=FIRST_COMPLETED)
                     for future in finished:
-                        done = future.result()
+                        done = _result(setting, future, running[future])
                         del running[future]
                         yield done
             except BrokenProcessPool:
@@ -40,3 +41,13 @@ def grade_here(setting: Setting, jobs: list[Job], workers: int) -> Iterator[Done
                         waiting.append(job)
                     else:
                         yield failed(setting, job.student, "The grader's own process ended while it was graded.")
+
+
+def _result(setting: Setting, future: Future[Done], job: Job) -> Done:
+    """Return what a worker found; its errors are the submission's own result and end nothing else."""
+    try:
+        return future.result()
+    except (BrokenProcessPool, IsolationMissingError):
+        raise
+    except Exception as error:
+        return grader_failed(setting, job.student, error)
