@@ -10,7 +10,7 @@ from typing import Any
 import nbformat
 
 from mlcourse.exercises import chapter_exercises
-from mlcourse.grading.course.restore import ReleasedCell, read_submission_text, restore
+from mlcourse.grading.course.restore import ReleasedCell, missing_answers, read_submission_text, restore
 from mlcourse.grading.results import SubmissionResult
 from mlcourse.grading.sandbox.limits import Limits
 from mlcourse.grading.sandbox.parent import IsolationMissingError
@@ -70,13 +70,16 @@ def grade_job(setting: Setting, job: Job) -> Done:
         return failed(setting, job.student, f"{error}.")
     notes = restore(notebook, list(setting.released)) if setting.released else []
     graded = _graded(setting, notebook)
+    lost = missing_answers(notebook, list(setting.released))
+    undefined = [report.name.partition(".")[2] for report in graded.reports if report.status == "missing"]
+    notes += [f"the cell {name} is missing" for name in lost if name in undefined]
     troubles = [*notes, *graded.troubles]
-    message = "; ".join(([job.note] if job.note else []) + troubles)
+    said = "; ".join(([job.note] if job.note else []) + [trouble.rstrip(".") for trouble in troubles])
     result = SubmissionResult(
         student=job.student,
         status="partial" if troubles else "graded",
         seconds=time.monotonic() - start,
-        message=message,
+        message=f"{said}." if said else "",
         exercises=graded.reports,
     )
     return Done(result, nbformat.writes(notebook))

@@ -66,10 +66,11 @@ def _bytes(path: Path) -> tuple[bytes, str]:
     except OSError as error:
         reason = "it is a link, and links are not followed" if path.is_symlink() else error.strerror
         return b"", f"{path.name} cannot be read: {reason}"
+    about = os.fstat(descriptor)
+    if not stat.S_ISREG(about.st_mode):
+        os.close(descriptor)
+        return b"", f"{path.name} is no file"
     with os.fdopen(descriptor, "rb") as file:
-        about = os.fstat(file.fileno())
-        if not stat.S_ISREG(about.st_mode):
-            return b"", f"{path.name} is no file"
         if about.st_size > MAX_BYTES:
             return b"", f"{path.name} has {about.st_size / 1e6:.0f} MB, more than {MAX_BYTES // 10**6} MB"
         return file.read(), ""

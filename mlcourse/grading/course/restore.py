@@ -142,7 +142,7 @@ def _as_released(cell: Any, released: ReleasedCell) -> None:
 
 
 def _put_back(notebook: Any, released: list[ReleasedCell]) -> list[str]:
-    """Insert the graded cells that are missing, and say which answers are."""
+    """Insert the graded cells that are missing, and say which they were."""
     notes = []
     for number, cell in enumerate(released):
         place = {grade_id(other): index for index, other in enumerate(notebook.cells)}
@@ -152,9 +152,13 @@ def _put_back(notebook: Any, released: list[ReleasedCell]) -> list[str]:
             before = [place[other.name] for other in released[:number] if other.name in place]
             notebook.cells.insert(max(before) + 1 if before else len(notebook.cells), cell.fresh())
             notes.append(f"the cell {cell.name} was missing and was put back")
-        elif cell.solution:
-            notes.append(f"the cell {cell.name} is missing")
     return notes
+
+
+def missing_answers(notebook: Any, released: list[ReleasedCell]) -> list[str]:
+    """Return the ids of the cells for answers in code that are not in a notebook any more."""
+    present = {grade_id(cell) for cell in notebook.cells}
+    return [cell.name for cell in released if cell.solution and not cell.grade and cell.name not in present]
 
 
 def _checks_below_answers(notebook: Any, released: list[ReleasedCell]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -55,6 +56,9 @@ class Worker:
             return
         self.channel.close()
         self.channel = other
+        torch = sys.modules.get("torch")
+        if torch is not None:  # the threads that a cell asked for did not survive the fork
+            torch.set_num_threads(1)
 
     def analyse(self, cells: list[str], checks: dict[str, dict[str, Any]]) -> dict[str, Any]:
         """Return the shortcuts that the text of a submission takes, and the cells that cannot be searched for them.
