@@ -10,11 +10,11 @@ from typing import Any
 import nbformat
 
 from mlcourse.exercises import chapter_exercises
-from mlcourse.grading.course.restore import ReleasedCell, missing_answers, read_submission_text, restore
+from mlcourse.grading.course.restore import ReleasedCell, grade_id, missing_answers, read_submission_text, restore
 from mlcourse.grading.results import SubmissionResult
 from mlcourse.grading.sandbox.limits import Limits
 from mlcourse.grading.sandbox.parent import IsolationMissingError
-from mlcourse.grading.submission import Graded, Grader, no_check
+from mlcourse.grading.submission import Graded, Grader, no_check, parse_check
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,10 @@ def grade_job(setting: Setting, job: Job) -> Done:
         notebook = read_submission_text(job.content, job.name)
     except ValueError as error:
         return failed(setting, job.student, f"{error}.")
+    if not belongs(notebook, setting):
+        return failed(
+            setting, job.student, f"{job.name} holds no cell of {setting.assignment}: it is another notebook."
+        )
     notes = restore(notebook, list(setting.released)) if setting.released else []
     graded = _graded(setting, notebook)
     lost = missing_answers(notebook, list(setting.released))
@@ -83,6 +87,17 @@ def grade_job(setting: Setting, job: Job) -> Done:
         exercises=graded.reports,
     )
     return Done(result, nbformat.writes(notebook))
+
+
+def belongs(notebook: Any, setting: Setting) -> bool:
+    """Return whether a notebook holds anything of the assignment: a released id, or a check of one of its exercises."""
+    known = {cell.name for cell in setting.released}
+    exercises = chapter_exercises(setting.assignment)
+    for cell in notebook.cells:
+        check = parse_check(str(cell.source)) if cell.cell_type == "code" else None
+        if grade_id(cell) in known or cell.get("id") in known or (check and check[0] in exercises):
+            return True
+    return False
 
 
 def _graded(setting: Setting, notebook: Any) -> Graded:

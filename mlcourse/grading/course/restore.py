@@ -7,6 +7,8 @@ ids, their points, and the text of those that are locked. Comes before nbgrader'
 from __future__ import annotations
 
 import json
+import re
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +17,12 @@ from nbgrader.api import Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import compute_checksum
 
+ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
+
+
+class EmptyError(ValueError):
+    """A file without a word in it."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,7 @@ def restore(notebook: Any, released: list[ReleasedCell]) -> list[str]:
     for cell in notebook.cells:
         _clean(cell, known)
     _recognize(notebook, released)
-    _keep_last(notebook)
+    _keep_one(notebook, released)
     for cell in notebook.cells:
         name = grade_id(cell)
         if name:
@@ -109,24 +116,37 @@ def _clean(cell: Any, known: dict[str, ReleasedCell]) -> None:
 
 
 def _recognize(notebook: Any, released: list[ReleasedCell]) -> None:
-    """Find locked cells by their text, where an editor has lost their metadata."""
+    """Find cells by their own id, and locked ones by their text, where an editor has lost nbgrader's metadata."""
     present = {grade_id(cell) for cell in notebook.cells}
     texts = {cell.source.strip(): cell for cell in released if cell.locked and cell.grade and cell.name not in present}
+    ids = {cell.name: cell for cell in released if cell.name not in present}
     for cell in notebook.cells:
-        found = texts.get(str(cell.source).strip())
+        found = texts.get(str(cell.source).strip()) or ids.get(str(cell.get("id")))
         if grade_id(cell) is None and found is not None:
             cell.metadata["nbgrader"] = nbformat.from_dict(found.metadata)
 
 
-def _keep_last(notebook: Any) -> None:
-    """Of several cells with one id the last keeps it, as it does when the notebook runs from top to bottom."""
-    seen: set[str] = set()
-    for cell in reversed(notebook.cells):
-        name = grade_id(cell)
-        if name in seen:
-            del cell.metadata["nbgrader"]
-        elif name:
-            seen.add(name)
+def _keep_one(notebook: Any, released: list[ReleasedCell]) -> None:
+    """Of several cells with one id keep the last, as it counts when the notebook runs from top to bottom.
+
+    An answer that stands twice counts as it was at its check.
+    """
+    places: dict[str, list[int]] = {}
+    for index, cell in enumerate(notebook.cells):
+        if name := grade_id(cell):
+            places.setdefault(name, []).append(index)
+    answer = None
+    chosen = {name: found[-1] for name, found in places.items()}
+    for item in released:
+        if item.solution and not item.grade:
+            answer = item.name
+        elif item.grade and not item.solution and answer in chosen and item.name in chosen:
+            above = [index for index in places[answer] if index < chosen[item.name]]
+            chosen[answer] = above[-1] if above else chosen[answer]
+    for name, found in places.items():
+        for index in found:
+            if index != chosen[name]:
+                del notebook.cells[index].metadata["nbgrader"]
 
 
 def _as_released(cell: Any, released: ReleasedCell) -> None:
@@ -197,7 +217,15 @@ def read_submission_text(content: bytes, name: str) -> Any:
         If it is no notebook; the text says why.
     """
     try:
-        notebook = nbformat.reads(content.decode("utf-8-sig"), as_version=4)
+        text = content.decode("utf-8-sig")
+        if not text.strip():
+            raise EmptyError(f"{name} is empty")
+        json.loads(text)  # nbformat's own error does not say where
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of ids that are not unique: they are mended below
+            notebook = nbformat.reads(text, as_version=4)
+    except EmptyError:
+        raise
     except UnicodeDecodeError as error:
         raise ValueError(f"{name} is no text in UTF-8") from error
     except json.JSONDecodeError as error:
@@ -219,6 +247,7 @@ def checked(notebook: Any, name: str) -> Any:
     if not isinstance(cells, list):
         raise ValueError(f"{name} has no cells: it is no notebook")
     kept = []
+    seen: set[str] = set()
     for number, cell in enumerate(cells):
         if not isinstance(cell, dict) or cell.get("cell_type") not in ("code", "markdown", "raw"):
             continue
@@ -226,7 +255,9 @@ def checked(notebook: Any, name: str) -> Any:
         cell["source"] = "".join(map(str, source)) if isinstance(source, list) else str(source)
         if not isinstance(cell.get("metadata"), dict):
             cell["metadata"] = nbformat.from_dict({})
-        cell["id"] = f"cell-{number}"
+        if not ID.fullmatch(str(cell.get("id", ""))) or cell["id"] in seen:
+            cell["id"] = f"cell-{number}-{len(seen)}"
+        seen.add(cell["id"])
         cell.pop("attachments", None)  # pictures inside a text: their names and types would become part of a page
         if cell["cell_type"] == "code":
             cell["outputs"], cell["execution_count"] = [], None

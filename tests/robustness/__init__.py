@@ -1,0 +1,1 @@
+"""Accidents of real courses, each with the exact marks that it deserves."""
