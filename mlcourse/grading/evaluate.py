@@ -234,7 +234,10 @@ def describe_parts(candidate: Any) -> dict[str, Any] | list[dict[str, Any]]:
     """Return what must be known of a candidate before it is called."""
     if isinstance(candidate, tuple):
         return [part for item in candidate if isinstance(part := describe_parts(item), dict)]
-    name = str(getattr(candidate, "__name__", ""))
+    try:
+        name = str(getattr(candidate, "__name__", ""))
+    except Exception:  # an object that answers questions about itself with errors can still be called
+        name = ""
     return {"name": name, "callable": callable(candidate), "type": type(candidate).__name__, "none": candidate is None}
 
 
