@@ -335,7 +335,7 @@ def main() -> None:
         "--engine", type=Path, default=ROOT / "_build" / "attacks.json", help="results of tests/attacks"
     )
     parser.add_argument("--only", nargs="*", default=[], help="names of attacks; default: all")
-    parser.add_argument("--wall", type=float, default=420.0, help="seconds for a step of nbgrader")
+    parser.add_argument("--wall", type=float, default=240.0, help="seconds for a step of nbgrader")
     parser.add_argument("--jobs", type=int, default=2, help="attacks at the same time")
     parser.add_argument("--logs", type=Path, help="a folder in which to keep what nbgrader said")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)

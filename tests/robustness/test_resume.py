@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 
+import psutil
 import pytest
 
 from robustness.accident import LINEAR, extra_cell
@@ -23,25 +24,29 @@ def finished(course: Course) -> dict[str, int]:
     return {student: path.stat().st_mtime_ns for student, path in paths.items() if path.exists()}
 
 
-def interrupt(course: Course, how: signal.Signals) -> int:
-    """Start grading, stop it after some submissions, and return its exit code."""
-    with subprocess.Popen(
-        course.command(LINEAR, "--jobs", "1"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    ) as run:
+def interrupt(course: Course, how: signal.Signals) -> tuple[int, list[psutil.Process]]:
+    """Start grading, stop it after some submissions, and return its exit code and the processes that it left."""
+    log = course.folder / "said.txt"
+    with log.open("w") as file, subprocess.Popen(course.command(LINEAR, "--jobs", "1"), stderr=file) as run:
         until = time.monotonic() + WAIT
         while len(finished(course)) < 4 and run.poll() is None and time.monotonic() < until:
             time.sleep(0.02)
+        family = psutil.Process(run.pid).children(recursive=True)
         run.send_signal(how)
-        _, said = run.communicate(timeout=WAIT)
-    assert 4 <= len(finished(course)) < len(STUDENTS), said.decode(errors="replace")[-2000:]
-    return run.returncode
+        run.wait(timeout=WAIT)
+    _, left = psutil.wait_procs(family, timeout=20)
+    for process in left:
+        process.kill()
+    assert 4 <= len(finished(course)) < len(STUDENTS), log.read_text(encoding="utf-8")[-2000:]
+    return run.returncode, left
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda how: how.name)
 def test_nothing_is_graded_twice_and_nothing_is_lost(small_course, how):
     for student in STUDENTS:
         small_course.hand_in(student, SLOW)
-    assert interrupt(small_course, how) != 0
+    code, left = interrupt(small_course, how)
+    assert code != 0
     before = finished(small_course)
     batch = small_course.grade(LINEAR, jobs=1)
     after = finished(small_course)
@@ -56,6 +61,7 @@ def test_nothing_is_graded_twice_and_nothing_is_lost(small_course, how):
         found = small_course.marks(LINEAR, student)
         assert found.pop("explain_step_size") is None
         assert found == in_gradebook(SLOW.deserved)
+    assert left == [], "these processes went on after the grader had ended"
 
 
 def test_a_second_run_grades_nothing_again(small_course):

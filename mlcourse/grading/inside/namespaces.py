@@ -15,7 +15,7 @@ from typing import Any
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT = 1, 2, 4, 32
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_REC = 1, 2, 4, 32, 4096, 16384
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 4, 24, 38
 CAPABILITY_VERSION = 0x20080522
 NOBODY = 65534
@@ -55,9 +55,18 @@ def enter_namespaces() -> None:
     _write("/proc/self/gid_map", f"1000 {group} 1")
 
 
-def private_files(disk: int) -> None:
-    """Mount an empty temporary folder, shared memory of its own, and nothing where processes could be seen."""
+def private_files(disk: int, homes: list[str]) -> None:
+    """Mount an empty temporary folder, shared memory of its own, and nothing where processes could be seen.
+
+    Those of Python's folders that lie below the temporary one are put back into it.
+    """
+    kept = {home: os.open(home, os.O_PATH) for home in homes}
     _mount_memory("/tmp", f"size={disk},nr_inodes=20000,mode=0700")
+    for home, descriptor in kept.items():
+        os.makedirs(home)
+        source = f"/proc/self/fd/{descriptor}".encode()
+        _check(LIBC.mount(source, home.encode(), None, MS_BIND | MS_REC, None), f"mount {home}")
+        os.close(descriptor)
     _mount_memory("/dev/shm", f"size={disk},nr_inodes=1000,mode=0700")
     _mount_memory("/proc", "size=4096,nr_inodes=2,mode=0500", read_only=True)
 

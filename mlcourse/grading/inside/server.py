@@ -37,6 +37,7 @@ class Server:
         self.control = control
         self.isolated: bool = settings["isolated"]
         self.limits: dict[str, Any] = settings["limits"]
+        self.homes: list[str] = settings["homes"]
         self.children: dict[int, str] = {}  # process -> why it was ended, empty while it runs
         self.shell = warm_up(settings["modules"])
         self.filter = None
@@ -86,7 +87,7 @@ class Server:
             code = 1
             try:
                 self.control.close()
-                keep(self.shell, self.filter, self.isolated, self.limits, channel, status)
+                keep(self.shell, self.filter, self.homes if self.isolated else None, self.limits, channel, status)
                 code = 0
             finally:
                 os._exit(code)
@@ -139,9 +140,12 @@ def warm_up(modules: list[str]) -> Any:
     return shell
 
 
-def keep(shell: Any, rules: Any, isolated: bool, limits: dict[str, Any], channel: int, status: int) -> None:
-    """Be the keeper of one submission: isolate it, start it, and end when its last process has ended."""
-    if not isolated:
+def keep(shell: Any, rules: Any, homes: list[str] | None, limits: dict[str, Any], channel: int, status: int) -> None:
+    """Be the keeper of one submission: isolate it, start it, and end when its last process has ended.
+
+    ``homes`` are Python's folders below the temporary one; None where nothing is isolated.
+    """
+    if homes is None:
         os.setpgid(0, 0)
         first = os.fork()
         if first == 0:
@@ -163,7 +167,7 @@ def keep(shell: Any, rules: Any, isolated: bool, limits: dict[str, Any], channel
         os.waitpid(first, 0)
         return
     namespaces.die_with_parent()
-    namespaces.private_files(limits["disk"])
+    namespaces.private_files(limits["disk"], homes)
     if os.fork() == 0:
         os.close(status)
         live(shell, rules, limits, channel)

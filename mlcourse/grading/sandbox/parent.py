@@ -18,7 +18,7 @@ from typing import Any
 
 from mlcourse.grading.sandbox.limits import Limits
 from mlcourse.grading.sandbox.requirements import missing_isolation
-from mlcourse.grading.sandbox.view import COURSE, PACKAGE, bindings
+from mlcourse.grading.sandbox.view import COURSE, PACKAGE, bindings, python_homes
 
 START_SECONDS = 120.0
 ANSWER_SECONDS = 30.0
@@ -80,7 +80,12 @@ class WarmParent:
                 cwd="/tmp",
             )
         self._finalizer = weakref.finalize(self, _end, self.process, self.control)
-        settings = {"isolated": self.isolated, "limits": self.limits.as_dict(), "modules": list(modules)}
+        settings = {
+            "isolated": self.isolated,
+            "limits": self.limits.as_dict(),
+            "modules": list(modules),
+            "homes": [str(home) for home in python_homes() if home.is_relative_to("/tmp")],
+        }
         self._ask(settings, seconds=START_SECONDS)
 
     def spawn(self) -> Child:
@@ -184,7 +189,8 @@ def bubblewrap(files: list[str]) -> list[str]:
         command += ["--unshare-user"]
     for name, value in {**ENVIRONMENT, "PATH": "/usr/bin:/bin", "HOME": "/tmp", "PYTHONPATH": str(COURSE)}.items():
         command += ["--setenv", name, value]
-    return [*command, *files, "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--chdir", "/tmp"]
+    # The temporary folder first: Python itself may lie below it.
+    return [*command, "--tmpfs", "/tmp", *files, "--proc", "/proc", "--dev", "/dev", "--chdir", "/tmp"]
 
 
 def _end(process: subprocess.Popen[bytes], control: socket.socket) -> None:
