@@ -38,6 +38,23 @@ class ClosedError(WireError):
     """The other side is gone."""
 
 
+class Block:
+    """The raw bytes of a frame, each of which may be pointed to once: a small frame must not become a large value."""
+
+    def __init__(self, data: memoryview) -> None:
+        self.data = data
+        self.left = len(data)
+
+    def part(self, start: int, size: int) -> memoryview:
+        """Return some of the bytes."""
+        if start < 0 or size < 0 or start + size > len(self.data):
+            raise WireError("a frame that points outside itself")
+        self.left -= size
+        if self.left < 0:
+            raise WireError("a frame that points to its bytes more than once")
+        return self.data[start : start + size]
+
+
 def pack(value: Any) -> bytes:
     """Return plain data as one frame.
 
@@ -74,7 +91,7 @@ def unpack(data: bytes | bytearray, header_size: int, block_size: int) -> Any:
             unicode_errors="surrogatepass",
             max_ext_len=0,
         )
-        return _untagged(header, memoryview(data)[header_size : header_size + block_size], 0)
+        return _untagged(header, Block(memoryview(data)[header_size : header_size + block_size]), 0)
     except WireError:
         raise
     except Exception as error:  # whatever a forged frame provokes in the decoder
@@ -122,7 +139,7 @@ def _blocked(data: bytes, blocks: list[bytes], position: list[int]) -> tuple[int
     return start, len(data)
 
 
-def _untagged(value: Any, block: memoryview, depth: int) -> Any:
+def _untagged(value: Any, block: Block, depth: int) -> Any:
     if value is None or type(value) in (bool, int, float, str):
         return value
     if depth > 2 * (MAX_DEPTH + 6):
@@ -134,20 +151,20 @@ def _untagged(value: Any, block: memoryview, depth: int) -> Any:
     return _untagged_list(value, block, depth)
 
 
-def _untagged_list(value: list[Any], block: memoryview, depth: int) -> Any:
+def _untagged_list(value: list[Any], block: Block, depth: int) -> Any:
     match value:
         case ["l", [*items]]:
             return [_untagged(item, block, depth + 1) for item in items]
         case ["t", [*items]]:
             return tuple(_untagged(item, block, depth + 1) for item in items)
         case ["s", int(start), int(size)]:
-            return bytes(_part(block, start, size)).decode("utf-8", "surrogatepass")
+            return bytes(block.part(start, size)).decode("utf-8", "surrogatepass")
         case ["c", float(real), float(imaginary)]:
             return complex(real, imaginary)
         case ["i", str(digits)] if len(digits) <= MAX_DIGITS + 1:
             return int(digits)
         case ["a", ("numpy" | "torch") as library, str(dtype), [*shape], int(start), int(size)]:
-            return _array(library, dtype, shape, _part(block, start, size))
+            return _array(library, dtype, shape, block.part(start, size))
     raise WireError("a frame with an unknown part")
 
 
@@ -155,12 +172,6 @@ def _key(key: Any) -> str:
     if type(key) is not str:
         raise WireError("a frame whose keys are not strings")
     return key
-
-
-def _part(block: memoryview, start: int, size: int) -> memoryview:
-    if start < 0 or size < 0 or start + size > len(block):
-        raise WireError("a frame that points outside itself")
-    return block[start : start + size]
 
 
 def _array(library: str, dtype: str, shape: list[Any], data: memoryview) -> PlainArray:

@@ -131,7 +131,11 @@ def _output(item: Any) -> dict[str, Any]:
             raise WireError("an output without data")
         shown = {"output_type": kind, "data": {name: _shown(name, data[name]) for name in SHOWN_TYPES if name in data}}
         count = item.get("execution_count")
-        more = {"execution_count": count if type(count) is int else None} if kind == "execute_result" else {}
+        more = (
+            {"execution_count": count if type(count) is int and 0 <= count < 10**6 else None}
+            if kind == "execute_result"
+            else {}
+        )
         return {**shown, "metadata": {}, **more}
     raise WireError("an output of no known kind")
 
