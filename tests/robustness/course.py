@@ -136,8 +136,7 @@ class Course:
         said = f"mlcourse grade ended with {done.returncode}:\n{done.stderr[-4000:]}"
         assert done.returncode in (0, 1), said
         assert self.results_file(assignment).exists(), said
-        content = json.loads(self.results_file(assignment).read_text(encoding="utf-8"))
-        return Batch(content, done.returncode, done.stdout + done.stderr)
+        return Batch.read(self.results_file(assignment), done.returncode, done.stdout + done.stderr)
 
     def marks(self, assignment: str, student: str) -> dict[str, float | None] | None:
         """Return the marks in the gradebook by the name of the cell; None if it knows no submission of this student."""
@@ -162,6 +161,11 @@ class Batch:
     content: dict[str, Any]
     exit_code: int
     said: str
+
+    @classmethod
+    def read(cls, path: Path, exit_code: int = 0, said: str = "") -> Batch:
+        """Return the results in a JSON file."""
+        return cls(json.loads(path.read_text(encoding="utf-8")), exit_code, said)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yield the submissions."""

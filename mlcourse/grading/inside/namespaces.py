@@ -15,7 +15,7 @@ from typing import Any
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_REC = 1, 2, 4, 32, 4096, 16384
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC = 1, 2, 4, 8, 32, 4096, 16384
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 4, 24, 38
 CAPABILITY_VERSION = 0x20080522
 NOBODY = 65534
@@ -68,6 +68,9 @@ def private_files(disk: int, homes: list[str]) -> None:
         _check(LIBC.mount(source, home.encode(), None, MS_BIND | MS_REC, None), f"mount {home}")
         os.close(descriptor)
     _mount_memory("/dev/shm", f"size={disk},nr_inodes=1000,mode=0700")
+    # Terminals of its own: those of the sandbox would be shared with the other submissions.
+    options = b"newinstance,ptmxmode=0666,mode=0600,max=16"
+    _check(LIBC.mount(b"devpts", b"/dev/pts", b"devpts", MS_NOSUID | MS_NOEXEC, options), "mount /dev/pts")
     _mount_memory("/proc", "size=4096,nr_inodes=2,mode=0500", read_only=True)
 
 

@@ -190,7 +190,9 @@ def bubblewrap(files: list[str]) -> list[str]:
     for name, value in {**ENVIRONMENT, "PATH": "/usr/bin:/bin", "HOME": "/tmp", "PYTHONPATH": str(COURSE)}.items():
         command += ["--setenv", name, value]
     # The temporary folder first: Python itself may lie below it.
-    return [*command, "--tmpfs", "/tmp", *files, "--proc", "/proc", "--dev", "/dev", "--chdir", "/tmp"]
+    command += ["--tmpfs", "/tmp", *files, "--proc", "/proc", "--dev", "/dev"]
+    # What bubblewrap made to hold all this belongs to the user who grades: nobody may leave anything in it.
+    return [*command, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]
 
 
 def _end(process: subprocess.Popen[bytes], control: socket.socket) -> None:

@@ -59,9 +59,13 @@ def bindings(uses: Iterable[str], secret: Iterable[Path] = ()) -> list[str]:
     homes = python_homes()
     for home in homes:
         options += [*_open_folders(home.parent), "--ro-bind", str(home), str(home)]
-    for folder in _hidden([PACKAGE], [Path("/usr"), *homes]):  # the whole package, where it is installed
+    packages = _hidden([PACKAGE], [Path("/usr"), *homes])  # the whole package, where it is installed
+    for folder in packages:
         options += ["--tmpfs", str(folder)]
-    return options + _small_package(uses)
+    options += _small_package(uses)
+    for folder in [*_hidden(secret, [Path("/usr")]), *packages]:  # an empty folder that stays empty
+        options += ["--remount-ro", str(folder)]
+    return options
 
 
 def python_homes() -> list[Path]:
