@@ -44,7 +44,9 @@ def pool_of(address: str) -> Callable[[Setting, list[Job], int], Iterator[Done]]
                 _grade_alone, jobs, setting=setting, pure=False, retries=RETRIES, resources=None, priority=0
             )
             students = {future.key: job.student for future, job in zip(futures, jobs, strict=True)}
-            for future in distributed.as_completed(futures):
+            with client.as_current():  # it looks for the client of this thread, and finds it only while it is made
+                finished = distributed.as_completed(futures)
+            for future in finished:
                 try:
                     yield future.result()
                 except Exception as error:  # the workers died, or lack what grading needs: said for each submission
