@@ -925,3 +925,38 @@ def test_a_misconception_is_no_shortcut(name, known):
     check = Check(1, expression, exercise.forbidden, f"mlcourse.{exercise.chapter}")
     found = find_shortcuts([source], {name: check})
     assert not found or found[name].startswith(f"mlcourse.{exercise.chapter}.")
+
+
+# Modules that lie beside the notebook
+
+BESIDE = {
+    "helper": (
+        "import torch\nfrom other import third\n\ndef weigh(x):\n    return torch.softmax(x, -1)\n\n"
+        "def double(x):\n    return 2 * x"
+    ),
+    "other": "import helper as h\n\ndef third(x):\n    return h.weigh(x)",
+    "pkg.inner": "from ..helper import weigh\nfrom . import deep\n",
+    "pkg.deep": "from helper import weigh as w\n\ndef f(x): return w(x)",
+}
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("import helper\ndef f(x): return helper.weigh(x)", SOFTMAX),
+        ("from helper import weigh as w\ndef f(x): return w(x)", SOFTMAX),
+        ("from helper import *\ndef f(x): return weigh(x)", SOFTMAX),
+        ("from helper import weigh as f", SOFTMAX),
+        ("import other\ndef f(x): return other.third(x)", SOFTMAX),
+        ("import helper\ndef f(x): return helper.third(x)", SOFTMAX),
+        ("import pkg.deep\ndef f(x): return pkg.deep.f(x)", SOFTMAX),
+        ("from pkg import inner\ndef f(x): return inner.deep.f(x)", SOFTMAX),
+        ("import importlib\ndef f(x): return importlib.import_module('helper').weigh(x)", SOFTMAX),
+        ("import helper\ndef f(x): return helper.double(x)", None),
+        ("from helper import double\ndef weigh(x): return x\ndef f(x): return weigh(double(x))", None),
+        ("import helper\nprint(helper.weigh)\ndef f(x): return x", None),
+    ],
+)
+def test_modules_beside_the_notebook_are_followed(source, expected):
+    check = Check(1, "f", FORBIDDEN, "mlcourse.attention")
+    assert find_shortcuts([source], {"toy.f": check}, BESIDE).get("toy.f") == expected

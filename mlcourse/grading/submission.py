@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import importlib
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,12 +95,15 @@ class Grader:
         """End the warm parent."""
         self.parent.close()
 
-    def grade(self, notebook: Any) -> Graded:
-        """Grade a notebook (nbformat 4) and write all outputs into its cells."""
+    def grade(self, notebook: Any, files: Mapping[str, bytes] | None = None) -> Graded:
+        """Grade a notebook (nbformat 4) and write all outputs into its cells.
+
+        ``files`` are those that lie beside it, by their paths.
+        """
         start = time.monotonic()
         checks = find_checks(notebook, self.exercises)
         marked = {id(check.cell): check for check in checks}
-        with Session(self.parent) as session:
+        with Session(self.parent, files) as session:
             attempts = self._run_cells(session, notebook, marked)
             for attempt in attempts:
                 attempt.begin()
@@ -186,7 +189,7 @@ class Attempt:
         elif picked.shortcut:
             self.report = refuse_shortcut(self.exercise, picked.shortcut)
         else:
-            candidate = self._candidate(self.exercise, picked.handle)
+            candidate = self._candidate(self.exercise, picked.handle, self._renewed)
             self.grading = Grading(prepared, candidate, self._failing_earlier, reveal=self.grader.reveal)
             self.grading.try_worked()
 
@@ -224,10 +227,21 @@ class Attempt:
         request = {"expression": expression, "forbidden": list(exercise.forbidden), "home": home}
         return picked_of(self.branch.ask(PICK_SECONDS, do="pick", **request))
 
-    def _candidate(self, exercise: Exercise, handle: int) -> RemoteCandidate:
+    def _candidate(
+        self, exercise: Exercise, handle: int, renew: Callable[[], tuple[Branch, int] | None] = lambda: None
+    ) -> RemoteCandidate:
         assert self.branch is not None
         seconds = min(self.grader.limits.exercise_seconds, self.session.left)
-        return RemoteCandidate(exercise, self.branch, handle, self._why, seconds)
+        return RemoteCandidate(exercise, self.branch, handle, self._why, renew, seconds)
+
+    def _renewed(self) -> tuple[Branch, int] | None:
+        """Return a new copy and handle, where the copy was ended because another exercise used too much."""
+        if self.branch is None or not self.session.is_orphan(self.branch):
+            return None
+        self.branch.close()
+        self.branch = None
+        picked = self._picked()
+        return None if isinstance(picked, str) or self.branch is None else (self.branch, picked.handle)
 
     def _why(self, branch: Branch, error: WireError) -> str:
         words = self.session.why(branch.child, error, "Your code")

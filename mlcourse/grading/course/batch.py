@@ -54,7 +54,7 @@ def grade_course(order: Order, pool: Pool = grade_here) -> CourseResult:
         setting = Setting(
             order.assignment, order.seed, writer.released, order.limits, order.isolation, (str(order.course),)
         )
-        prints = {item.student: fingerprint_of(item.content, order.seed, item.folder, code) for item in handed}
+        prints = {item.student: fingerprint_of(item, order.seed, code) for item in handed}
         waiting: dict[str, Handed] = {}
         for item in handed:
             earlier = None if order.again or item.problem else writer.already(item.student, prints[item.student])
@@ -86,7 +86,11 @@ def _grade(setting: Setting, waiting: dict[str, Handed], pool: Pool, workers: in
         if item.problem:
             yield failed(setting, item.student, f"{item.problem}.")
     name = f"{setting.assignment}.ipynb"
-    jobs = [Job(item.student, name, item.content, item.note) for item in waiting.values() if not item.problem]
+    jobs = [
+        Job(item.student, name, item.content, item.note, tuple(item.files.items()))
+        for item in waiting.values()
+        if not item.problem
+    ]
     if jobs:
         yield from pool(setting, jobs, min(workers, len(jobs)))
 

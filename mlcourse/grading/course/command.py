@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from mlcourse.exercises.catalogue import chapters
+from mlcourse.grading.companions import files_named_in
 from mlcourse.grading.course.job import Job, Setting, grade_job
 from mlcourse.grading.course.seed import SEED_FILE, SeedError, course_seed, fresh_seed, read_seed
 from mlcourse.grading.reports import ReportFileError, write_csv, write_json, write_junit, write_markdown
@@ -62,7 +63,9 @@ def grade_notebook(
     provisional = seed_file is None and not own.exists()
     seed = fresh_seed() if provisional else read_seed(seed_file or own)
     setting = Setting(name, seed, (), limits, isolation, (str(path.resolve().parent), str(Path.cwd())))
-    done = grade_job(setting, Job(path.stem, path.name, path.read_bytes()))
+    content = path.read_bytes()
+    files, left_out = files_named_in(path.resolve().parent, content.decode("utf-8", "replace"))
+    done = grade_job(setting, Job(path.stem, path.name, content, "; ".join(left_out), tuple(files.items())))
     return CourseResult(name, [done.result], provisional)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets import Enum, Float
 
+from mlcourse.grading.companions import files_beside
 from mlcourse.grading.course.seed import course_seed
 from mlcourse.grading.sandbox.limits import Limits
 from mlcourse.grading.submission import Graded, Grader
@@ -30,10 +31,13 @@ class IsolatedExecute(NbGraderPreprocessor):
         """Run the notebook, write the outputs, and keep the result in the resources."""
         about = resources["nbgrader"]
         course = Path(about["db_url"].removeprefix("sqlite:///")).resolve().parent
-        resources["mlcourse"] = self.grade(nb, about["assignment"], course)
+        files, left_out = files_beside(Path(resources["metadata"]["path"]))
+        for note in left_out:
+            self.log.warning("%s: %s", about["student"], note)
+        resources["mlcourse"] = self.grade(nb, about["assignment"], course, files)
         return nb, resources
 
-    def grade(self, notebook: Any, assignment: str, course: Path) -> Graded:
+    def grade(self, notebook: Any, assignment: str, course: Path, files: dict[str, bytes]) -> Graded:
         """Grade with a warm parent that lives as long as this process."""
         key = (assignment, course, self.isolation, self.cell_seconds)
         if key not in _GRADERS:
@@ -41,4 +45,4 @@ class IsolatedExecute(NbGraderPreprocessor):
             grader = Grader(assignment, course_seed(course), limits, self.isolation, [course])
             atexit.register(grader.close)
             _GRADERS[key] = grader
-        return _GRADERS[key].grade(notebook)
+        return _GRADERS[key].grade(notebook, files)

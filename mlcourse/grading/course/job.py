@@ -37,6 +37,7 @@ class Job:
     name: str  # of the file
     content: bytes
     note: str = ""
+    files: tuple[tuple[str, bytes], ...] = ()  # those beside it, by their paths
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def grade_job(setting: Setting, job: Job) -> Done:
             setting, job.student, f"{job.name} holds no cell of {setting.assignment}: it is another notebook."
         )
     notes = restore(notebook, list(setting.released)) if setting.released else []
-    graded = _graded(setting, notebook)
+    graded = _graded(setting, notebook, dict(job.files))
     lost = missing_answers(notebook, list(setting.released))
     undefined = [report.name.partition(".")[2] for report in graded.reports if report.status == "missing"]
     notes += [f"the cell {name} is missing" for name in lost if name in undefined]
@@ -100,13 +101,13 @@ def belongs(notebook: Any, setting: Setting) -> bool:
     return False
 
 
-def _graded(setting: Setting, notebook: Any) -> Graded:
+def _graded(setting: Setting, notebook: Any, files: dict[str, bytes]) -> Graded:
     """Grade, with a new warm parent if the old one has died."""
     try:
-        return grader_for(setting).grade(notebook)
+        return grader_for(setting).grade(notebook, files)
     except IsolationMissingError:
         _GRADERS.pop(setting).close()
-        return grader_for(setting).grade(notebook)
+        return grader_for(setting).grade(notebook, files)
 
 
 def grader_failed(setting: Setting, student: str, error: BaseException) -> Done:

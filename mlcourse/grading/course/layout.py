@@ -5,8 +5,10 @@ from __future__ import annotations
 import fnmatch
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from mlcourse.grading.companions import files_beside
 
 MAX_BYTES = 20_000_000
 
@@ -20,6 +22,7 @@ class Handed:
     content: bytes = b""
     problem: str = ""
     note: str = ""
+    files: dict[str, bytes] = field(default_factory=dict)  # those beside it, by their paths
 
 
 def submissions(course: Path, assignment: str, students: str = "*") -> list[Handed]:
@@ -57,7 +60,8 @@ def read(student: str, folder: Path, assignment: str) -> Handed:
         wanted = near[0]
         note = f"the notebook was handed in as {wanted}"
     content, problem = _bytes(folder / wanted)
-    return Handed(student, folder, content, problem, note)
+    files, left_out = files_beside(folder)
+    return Handed(student, folder, content, problem, "; ".join([note, *left_out] if note else left_out), files)
 
 
 def _bytes(path: Path) -> tuple[bytes, str]:

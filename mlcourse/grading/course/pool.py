@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -22,7 +24,7 @@ def grade_here(setting: Setting, jobs: list[Job], workers: int) -> Iterator[Done
     tries = {job.student: 0 for job in jobs}
     while waiting:
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
             running: dict[Future[Done], Job] = {}
             try:
                 while waiting or running:
@@ -41,6 +43,18 @@ def grade_here(setting: Setting, jobs: list[Job], workers: int) -> Iterator[Done
                         waiting.append(job)
                     else:
                         yield failed(setting, job.student, "The grader's own process ended while it was graded.")
+
+
+def _end_with_parent() -> None:
+    """End this worker when the process that started it has ended, however that came: nobody reads its results."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait_and_end() -> None:
+        parent.join()
+        os._exit(1)  # the warm parent sees its channel close, and ends what it has forked
+
+    threading.Thread(target=wait_and_end, daemon=True).start()
 
 
 def _result(setting: Setting, future: Future[Done], job: Job) -> Done:

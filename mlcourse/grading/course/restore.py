@@ -229,7 +229,7 @@ def read_submission_text(content: bytes, name: str) -> Any:
     except UnicodeDecodeError as error:
         raise ValueError(f"{name} is no text in UTF-8") from error
     except json.JSONDecodeError as error:
-        raise ValueError(f"{name} is no valid JSON (line {error.lineno}): the file is damaged or cut") from error
+        raise ValueError(f"{name} is no notebook: its JSON is damaged or cut at line {error.lineno}") from error
     except Exception as error:  # nbformat raises whatever a damaged file makes it stumble over
         raise ValueError(f"{name} is no notebook that can be read ({type(error).__name__})") from error
     return checked(notebook, name)
@@ -252,7 +252,8 @@ def checked(notebook: Any, name: str) -> Any:
         if not isinstance(cell, dict) or cell.get("cell_type") not in ("code", "markdown", "raw"):
             continue
         source = cell.get("source", "")
-        cell["source"] = "".join(map(str, source)) if isinstance(source, list) else str(source)
+        text = "".join(map(str, source)) if isinstance(source, list) else str(source)
+        cell["source"] = text.encode("utf-8", "replace").decode("utf-8")  # half of a pair of surrogates is no text
         if not isinstance(cell.get("metadata"), dict):
             cell["metadata"] = nbformat.from_dict({})
         if not ID.fullmatch(str(cell.get("id", ""))) or cell["id"] in seen:

@@ -213,8 +213,10 @@ def timestamp(folder: Path) -> Any:
         return None
 
 
-def fingerprint_of(content: bytes, seed: int | None, folder: Path, course_code: str) -> str:
+def fingerprint_of(handed: Handed, seed: int | None, course_code: str) -> str:
     """Return by what a later run knows that a submission has not changed since."""
-    digest = hashlib.sha256(content)
-    digest.update(repr((seed, str(timestamp(folder)), course_code)).encode())
+    digest = hashlib.sha256(handed.content)
+    for name, content in handed.files.items():
+        digest.update(repr((name, len(content))).encode() + content)
+    digest.update(repr((seed, str(timestamp(handed.folder)), course_code)).encode())
     return digest.hexdigest()

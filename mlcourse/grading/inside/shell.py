@@ -6,6 +6,7 @@ import builtins
 import contextlib
 import getpass
 import sys
+import traceback
 from typing import Any
 
 from IPython.core.displayhook import DisplayHook
@@ -110,7 +111,8 @@ class Notebook:
         sys.stdout, sys.stderr = self.streams["stdout"], self.streams["stderr"]
         try:
             with clock:
-                self.shell.run_cell(source, store_history=True)
+                result = self.shell.run_cell(source, store_history=True)
+            _forget_frames(result.error_in_exec)
         except BaseException as error:  # IPython itself can be broken by a cell
             if not isinstance(error, CallTimeoutError):
                 self.recorder.error(type(error).__name__, "", [])
@@ -129,3 +131,10 @@ class Notebook:
         with contextlib.suppress(Exception):
             self.recorder.outputs = [item for item in self.recorder.outputs if item.get("ename") != "CallTimeoutError"]
         self.recorder.error("CellStopped", words, [f"CellStopped: {words}"])
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Let go of the variables of functions that an exception has ended: nobody will debug, and they may be large."""
+    if error is not None:
+        traceback.clear_frames(error.__traceback__)
+        sys.last_type = sys.last_value = sys.last_traceback = None

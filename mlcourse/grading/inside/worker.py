@@ -5,10 +5,13 @@ Whatever this process says is only believed as far as it concerns this submissio
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from mlcourse.grading.calling import Clock, Outcome, call_by_position, make_call
@@ -18,16 +21,20 @@ from mlcourse.grading.plain import from_plain
 from mlcourse.grading.shortcuts import Check, find_shortcuts, too_deep
 from mlcourse.grading.wire import ClosedError, WireError, pack, receive_with_descriptor, send
 
+FORK_TRIES, FORK_PAUSE = 50, 0.1
+
 
 class Worker:
     """Answers requests on one channel; `serve` ends when the grader closes it."""
 
     def __init__(self, channel: socket.socket, notebook: Notebook) -> None:
         self.channel = channel
+        self.process = os.getpid()
         self.notebook = notebook
         self.candidates: list[Any] = []
         self.answers: dict[str, Callable[..., Any]] = {
             "analyse": self.analyse,
+            "files": self.files,
             "cell": self.notebook.run,
             "pick": self.pick,
             "call": self.call,
@@ -44,23 +51,36 @@ class Worker:
                 self.branch(descriptor)
                 continue
             kind = request.pop("do")
-            send(self.channel, self.answers[kind](**request))
+            answer = self.answers[kind](**request)
+            if os.getpid() != self.process:  # a copy that the submission made of itself: the first one answers
+                os._exit(0)
+            send(self.channel, answer)
 
     def branch(self, descriptor: int) -> None:
         """Fork: the copy keeps the state as it is now and answers on a channel of its own."""
         other = socket.socket(fileno=descriptor)
-        identity = os.fork()
+        identity = _fork_patiently()
         if identity:
             other.close()
             send(self.channel, {"branch": identity})
             return
         self.channel.close()
         self.channel = other
+        self.process = os.getpid()
         torch = sys.modules.get("torch")
         if torch is not None:  # the threads that a cell asked for did not survive the fork
             torch.set_num_threads(1)
 
-    def analyse(self, cells: list[str], checks: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    def files(self, files: dict[str, Any], folder: str) -> dict[str, Any]:
+        """Write what lies beside the notebook into the folder in which it runs."""
+        os.chdir(folder)
+        for name, content in files.items():
+            path = Path(name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.data.tobytes())
+        return {}
+
+    def analyse(self, cells: list[str], checks: dict[str, dict[str, Any]], modules: dict[str, str]) -> dict[str, Any]:
         """Return the shortcuts that the text of a submission takes, and the cells that cannot be searched for them.
 
         Asked before any of it has run.
@@ -71,7 +91,7 @@ class Worker:
             for name, check in checks.items()
         }
         hidden = [position for position, cell in enumerate(plain) if too_deep(cell)]
-        return {"shortcuts": find_shortcuts(plain, asked), "too_deep": hidden}
+        return {"shortcuts": find_shortcuts(plain, asked, modules), "too_deep": hidden}
 
     def _transformed(self, cell: str) -> str:
         try:
@@ -120,6 +140,15 @@ class Worker:
         except WireError as error:
             answer = as_message(Outcome(refused=str(error), printed=outcome.printed))
         return answer
+
+
+def _fork_patiently() -> int:
+    """Fork; where the limit of processes is reached, wait a while for those that are ending."""
+    for _ in range(FORK_TRIES):
+        with contextlib.suppress(BlockingIOError):
+            return os.fork()
+        time.sleep(FORK_PAUSE)
+    return os.fork()
 
 
 def as_message(outcome: Outcome) -> dict[str, Any]:

@@ -31,28 +31,49 @@ class RemoteCandidate:
         Which of its candidates is meant.
     why : callable
         ``why(branch, error)`` says in words why there was no answer.
+    renew : callable
+        ``renew()`` is asked before each call. It returns a new branch and handle where this one was ended with another
+        exercise's, and None otherwise.
+    seconds : float
+        On the wall, for all calls together.
     """
 
     def __init__(
-        self, exercise: Exercise, branch: Branch, handle: int, why: Callable[[Branch, WireError], str], seconds: float
+        self,
+        exercise: Exercise,
+        branch: Branch,
+        handle: int,
+        why: Callable[[Branch, WireError], str],
+        renew: Callable[[], tuple[Branch, int] | None],
+        seconds: float,
     ) -> None:
         self.exercise = exercise
         self.branch = branch
         self.handle = handle
         self.why = why
-        self.deadline = time.monotonic() + seconds
+        self.renew = renew
+        self.left = seconds
         self.run = run_source(exercise)
 
     def call(self, inputs: dict[str, Any]) -> Outcome:
         """Return the outcome of one call."""
-        left = self.deadline - time.monotonic()
-        if left <= 0:
+        if self.left <= 0:
             return Outcome(timed_out=True, ended=True)
+        again = self.renew()
+        if again is not None:
+            self.branch, self.handle = again
+        start = time.monotonic()
+        try:
+            return self._ask(inputs)
+        finally:  # only what it uses itself: other exercises are tried in between
+            self.left -= time.monotonic() - start
+
+    def _ask(self, inputs: dict[str, Any]) -> Outcome:
         limit = self.exercise.time_limit
         try:
             return outcome_of(
                 self.branch.ask(
-                    min(PATIENCE * limit + GRACE, left),
+                    min(PATIENCE * limit + GRACE, self.left),
                     do="call",
                     handle=self.handle,
                     inputs={name: to_plain(value) for name, value in inputs.items()},

@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from mlcourse.grading.companions import modules_among
+from mlcourse.grading.plain import PlainArray
 from mlcourse.grading.sandbox.parent import Child, WarmParent
 from mlcourse.grading.sandbox.replies import outputs_of
 from mlcourse.grading.wire import ClosedError, WireError, WireTimeoutError, receive, send
 
 BRANCH_SECONDS = 30.0
+FILES_SECONDS = 30.0
 GRACE = 3.0  # seconds beyond a limit that the submission's own process should have kept
 
 
@@ -56,8 +63,12 @@ class Branch:
 class Session:
     """Runs the cells of one submission; used as a context, which ends all of its processes."""
 
-    def __init__(self, parent: WarmParent) -> None:
+    def __init__(self, parent: WarmParent, files: Mapping[str, bytes] | None = None) -> None:
         self.parent = parent
+        self.files = {name: PlainArray("numpy", np.frombuffer(data, np.uint8)) for name, data in (files or {}).items()}
+        self.modules = modules_among(files or {})
+        # Where nothing is isolated the submission has no temporary folder of its own.
+        self.room = None if parent.isolated else tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self.limits = parent.limits
         self.deadline = time.monotonic() + self.limits.submission_seconds
         self.children: list[Child] = []
@@ -65,6 +76,7 @@ class Session:
         self.cells: list[str] = []  # those that have run, in order
         self.culprits: set[int] = set()  # positions of those that ended their process
         self.refused: set[int] = set()  # positions of those that are not run at all
+        self.fallen: set[int] = set()  # processes of which every copy was ended
 
     def __enter__(self) -> Session:
         return self
@@ -72,6 +84,8 @@ class Session:
     def __exit__(self, *error: object) -> None:
         for child in self.children:
             self.parent.end(child)
+        if self.room is not None:
+            self.room.cleanup()
 
     @property
     def left(self) -> float:
@@ -85,7 +99,8 @@ class Session:
         """
         self.main = self._spawn()
         try:
-            found = self._ask(self.main, self.limits.cell_seconds, do="analyse", cells=cells, checks=checks)
+            request = {"cells": cells, "checks": checks, "modules": self.modules}
+            found = self._ask(self.main, self.limits.cell_seconds, do="analyse", **request)
         except WireError:
             self._lose(self.main)
             return None
@@ -140,6 +155,10 @@ class Session:
             return self._branched(child)
         return None
 
+    def is_orphan(self, branch: Branch) -> bool:
+        """Return whether a copy was ended together with another one, that used too much: not by its own doing."""
+        return branch.child.process in self.fallen
+
     def finish(self) -> None:
         """Close the process of the cells; the copies at the checks stay."""
         if self.main is not None:
@@ -151,7 +170,10 @@ class Session:
         if isinstance(error, WireTimeoutError):
             return f"{what} was stopped: it took too long, and could not be interrupted."
         if isinstance(error, ClosedError):
-            if self.parent.why(child) == "memory":
+            reason = self.parent.why(child)
+            if reason:
+                self.fallen.add(child.process)
+            if reason == "memory":
                 return f"{what} was stopped: it used more than {self.limits.memory // 2**20} MB of memory."
             return f"{what} ended the Python process. What was defined above it is there again."
         return f"{what} gave an answer that could not be read: {error}."
@@ -186,6 +208,10 @@ class Session:
     def _spawn(self) -> Child:
         child = self.parent.spawn()
         self.children.append(child)
+        if self.files or self.room is not None:
+            folder = "/tmp" if self.room is None else self.room.name
+            with contextlib.suppress(WireError):  # the next request says that nobody answers
+                self._ask(child, FILES_SECONDS, do="files", files=self.files, folder=folder)
         return child
 
     def _lose(self, child: Child) -> None:

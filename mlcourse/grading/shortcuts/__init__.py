@@ -46,7 +46,9 @@ class Check:
     home: str
 
 
-def find_shortcuts(cells: Sequence[str], checks: Mapping[str, Check]) -> dict[str, str]:
+def find_shortcuts(
+    cells: Sequence[str], checks: Mapping[str, Check], modules: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """Return the exercises whose code reaches what it was asked to write, each with the forbidden name.
 
     Parameters
@@ -55,6 +57,8 @@ def find_shortcuts(cells: Sequence[str], checks: Mapping[str, Check]) -> dict[st
         The code cells of a notebook in their order, as plain Python. One that is no Python is left out.
     checks : mapping of str to Check
         The checks by the names of their exercises.
+    modules : mapping of str to str, optional
+        The modules that lie beside the notebook: their dotted names, and their text.
 
     Returns
     -------
@@ -68,6 +72,7 @@ def find_shortcuts(cells: Sequence[str], checks: Mapping[str, Check]) -> dict[st
     """
     targets = {name: Targets(check.forbidden, check.home) for name, check in checks.items()}
     run = Interpreter(lambda dotted: any(target.match(dotted) for target in targets.values()))
+    run.run_beside(modules or {})
     places = {name: min(max(check.position, 0), len(cells)) for name, check in checks.items()}
     found: dict[str, str] = {}
     for position in range(len(cells) + 1):

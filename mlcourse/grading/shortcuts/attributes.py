@@ -64,7 +64,10 @@ def _patch_key(owner: Path | Data, name: str) -> Any:
 
 def module_named(run: Interpreter, name: str) -> Meanings:
     """Return what an import of a module gives: what somebody has put in its place, or the module."""
-    return run.patches.get(("sys.modules", name)) or one(Path(name))
+    patched = run.patches.get(("sys.modules", name))
+    if patched:
+        return patched
+    return one(run.beside[name]) if name in run.beside else one(Path(name))
 
 
 def _of_path(run: Interpreter, owner: Path, name: str) -> Meanings:

@@ -8,11 +8,22 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from mlcourse.grading.shortcuts.meanings import DATA, NOTHING, Arguments, Constant, Meanings, Method, bag, join, one
+from mlcourse.grading.shortcuts.meanings import (
+    DATA,
+    NOTHING,
+    Arguments,
+    Constant,
+    Container,
+    Meanings,
+    Method,
+    bag,
+    join,
+    one,
+)
 from mlcourse.grading.shortcuts.scopes import Bindings, Memory, Scope, bindings_of
 
 FUEL = 50_000  # nodes looked at again, in calls and repetitions; every line is read once in any case
@@ -60,6 +71,7 @@ class Interpreter:
         self.scope = self.module
         self.memory = Memory()
         self.patches: dict[Any, Meanings] = {}  # attributes that were given to modules and to data
+        self.beside: dict[str, Container] = {}  # modules that lie beside the notebook
         self.fuel = FUEL
         self.steps = self.pieces = 0
         self.depth = 0  # calls under way
@@ -85,6 +97,25 @@ class Interpreter:
         if tree.body and isinstance(tree.body[-1], ast.Expr):
             self.keep_output(self.last)
         self.keep_input(source)
+
+    def run_beside(self, modules: Mapping[str, str]) -> None:
+        """Follow the modules that lie beside the notebook, each in a scope of its own."""
+        scopes = {name: Scope("module", package=_package(name, modules)) for name in modules}
+        self.beside = {name: Container(scope.names, record=True) for name, scope in scopes.items()}
+        for name in [*self.beside]:
+            while "." in name:  # a part of a package is an attribute of the package
+                outer, _, last = name.rpartition(".")
+                holder = self.beside.setdefault(outer, Container(record=True))
+                holder.items.setdefault(last, one(self.beside[name]))
+                name = outer
+        # Twice: they may import one another in any order.
+        for name, text in [*modules.items(), *modules.items()]:
+            tree = parse(text)
+            with self.inside(scopes[name]):
+                for statement in tree.body if tree else ():
+                    with self.guarded():
+                        self.execute(statement)
+            self.doubt = False
 
     def keep_output(self, value: Meanings) -> None:
         """Bind what a notebook keeps of the last line of a cell."""
@@ -259,6 +290,12 @@ def look_at_parts(run: Interpreter, node: Any) -> Meanings:
         else:
             run.evaluate(part)
     return DATA
+
+
+def _package(name: str, modules: Mapping[str, str]) -> str:
+    """Return the package to which a module belongs, itself if it is one."""
+    is_package = any(other.startswith(f"{name}.") for other in modules)
+    return name if is_package else name.rpartition(".")[0]
 
 
 def _replace(names: dict[str, Meanings], by: dict[str, Meanings]) -> None:

@@ -34,6 +34,7 @@ class Scope:
     returns: Meanings = NOTHING
     yields: Meanings = NOTHING
     stars: list[str] = field(default_factory=list)  # modules, not loaded, of which everything was imported
+    package: str = ""  # of a module beside the notebook: where its relative imports begin
 
     @property
     def module(self) -> Scope:

@@ -213,19 +213,33 @@ def _import(run: Interpreter, node: ast.Import) -> None:
 
 
 def _import_from(run: Interpreter, node: ast.ImportFrom) -> None:
-    if node.level or not node.module:
+    module = _absolute(run, node)
+    if not module:
         return
-    _doubt_absent(run, node.module)
+    _doubt_absent(run, module)
     for alias in node.names:
         if alias.name == "*":
-            _import_everything(run, node.module)
+            _import_everything(run, module)
             continue
-        found = run.attribute(module_named(run, node.module), alias.name)
+        found = run.attribute(module_named(run, module), alias.name)
         run.note(found)
         run.bind(alias.asname or alias.name, found)
 
 
+def _absolute(run: Interpreter, node: ast.ImportFrom) -> str:
+    """Return the module of an import by its whole name; empty where a relative one leads nowhere."""
+    if not node.level:
+        return node.module or ""
+    package = run.scope.module.package.split(".")
+    kept = package[: len(package) - node.level + 1]
+    return ".".join([*kept, node.module] if node.module else kept)
+
+
 def _import_everything(run: Interpreter, module: str) -> None:
+    if module in run.beside:
+        for name, found in list(run.beside[module].items.items()):
+            run.bind(name, found)
+        return
     names = exported(module)
     if names is None:
         run.scope.stars.append(module)
@@ -236,7 +250,7 @@ def _import_everything(run: Interpreter, module: str) -> None:
 def _doubt_absent(run: Interpreter, module: str) -> None:
     """Take note of an import that certainly fails."""
     first = module.partition(".")[0]
-    known = first in sys.modules or first in sys.stdlib_module_names
+    known = first in run.beside or first in sys.modules or first in sys.stdlib_module_names
     if not known and run.depth == 0 and run.watcher is None and PathFinder.find_spec(first) is None:
         run.fails_here()
 
