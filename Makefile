@@ -6,7 +6,7 @@ export PYTHON
 # One thread a process: pages and notebooks run side by side, and many threads on busy cores are slower than one.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: all html release sample test serve lint clean
+.PHONY: all full html train release sample test serve lint clean
 
 all: sample html
 	@$(BIN)/python -m tools.summary
@@ -14,7 +14,13 @@ all: sample html
 $(READY): requirements.txt pyproject.toml tools/setup.sh
 	@sh tools/setup.sh
 
-html: release            ## the book, in _build/html
+full: export MLCOURSE_BUDGET = full
+full: all                ## everything, with the longer trainings of the published site
+
+train: $(READY)          ## the trainings that the pages show, kept in _build/trained
+	@$(BIN)/python -m tools.train
+
+html: release train      ## the book, in _build/html
 	@$(BIN)/python -m tools.book build
 
 release: $(READY)        ## the student notebooks, in release/

@@ -12,7 +12,9 @@ import torch
 from mlcourse.exercises import find
 from mlcourse.exercises.protocol import Exercise, edge, exercise, random, worked
 from mlcourse.grading import evaluate
+from mlcourse.grading.calling import Outcome
 from mlcourse.grading.compare import difference
+from mlcourse.grading.evaluate import grade
 from mlcourse.grading.plain import NotPlainError, PlainArray, from_plain, identical, to_plain
 
 
@@ -474,3 +476,35 @@ def test_a_property_meets_values_of_another_shape_without_an_error():
     report = evaluate(one_row, lambda X, w: (X * w).sum(0))
     assert report.score == pytest.approx(4.5)
     assert "One sum for each row." in report.feedback
+
+
+class Vanishing:
+    """Answers with a constant, and ends its process, or its time, when a case of one group comes."""
+
+    def __init__(self, last: str, answer, **end) -> None:
+        self.last = last
+        self.answer = answer
+        self.end = end
+
+    def call(self, inputs):
+        group = "edge" if inputs["X"].shape[0] == 0 else "worked" if inputs["X"].shape == (1, 3) else "random"
+        if group == self.last:
+            return Outcome(**self.end)
+        return Outcome(value=to_plain(self.answer(**inputs)))
+
+
+@pytest.mark.parametrize(
+    "end", [{"timed_out": True, "ended": True}, {"ended": True, "failure": None}, {"timed_out": True}]
+)
+@pytest.mark.parametrize(
+    ("last", "answer", "score"),
+    [
+        ("edge", lambda X, w: np.full(len(X), 7.0), 0),
+        ("edge", lambda X, w: np.full(len(X), 7.0) if len(X) > 1 else X @ w, 0),
+        ("edge", weighted_sum, 3),
+        ("random", weighted_sum, 0),
+        ("worked", weighted_sum, 0),
+    ],
+)
+def test_an_early_end_hides_no_wrong_answer(last, answer, score, end):
+    assert grade(toy, Vanishing(last, answer, **end)).score == score

@@ -24,6 +24,7 @@ from jupyter_cache.executors.utils import single_nb_execution
 from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_notebook
 from nbformat import NotebookNode
 
+from mlcourse.training import BUDGET, FOLDER
 from tools.book_imports import needed_files
 
 PROCESSES = 2
@@ -92,8 +93,10 @@ def digest_of(code: str, root: Path, package: str = "mlcourse") -> str:
     if files:
         data = (root / package / "data").rglob("*")
         files |= {path for path in data if path.is_file() and path.suffix != ".pyc"}
-    files |= {path for path in [root / "requirements.txt"] if path.exists()}
     total = hashlib.sha256()
+    if root / package / "training.py" in files:  # what a page shows then depends on how long was trained
+        total.update(os.environ.get(BUDGET, "").encode())
+    files |= {path for path in [root / "requirements.txt"] if path.exists()}
     for path in sorted(files):
         total.update(f"{path.relative_to(root)}\0".encode())
         total.update(hashlib.sha256(path.read_bytes()).digest())
@@ -171,6 +174,7 @@ def kernel_environment(root: Path) -> Iterator[None]:
     before = dict(os.environ)
     path = os.pathsep.join([str(root.resolve()), *filter(None, [os.environ.get("PYTHONPATH")])])
     os.environ.update(ONE_THREAD, PYTHONPATH=path, PYDEVD_DISABLE_FILE_VALIDATION="1")
+    os.environ.setdefault(FOLDER, str(root.resolve() / "_build" / "trained"))
     try:
         yield
     finally:

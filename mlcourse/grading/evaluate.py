@@ -315,13 +315,13 @@ def _report(grading: Grading, broken: dict[str, Broken]) -> Report:
 
 
 def _groups(exercise: Exercise, trials: list[Trial], broken: dict[str, Broken]) -> dict[str, bool]:
-    if trials[-1].got.timed_out or trials[-1].got.ended:
-        return {trials[-1].case.group: False}
     groups = {
         group: all(trial.right for trial in trials if trial.case.group == group)
         for group in ("worked", "random")
         if any(trial.case.group == group for trial in trials)
     }
+    if trials[-1].got.timed_out or trials[-1].got.ended:  # nothing else was tried
+        return {**groups, trials[-1].case.group: False}
     if exercise.properties:
         groups["properties"] = not broken
     if any(trial.case.group == "edge" for trial in trials):

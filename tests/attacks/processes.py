@@ -5,6 +5,7 @@ from .base import Attack, code, hunting
 LEFT = "processes left behind"
 SIGNALS = "signals"
 KERNEL = "ptrace, namespaces"
+ENDS = "early ends"
 
 # Names this process, so that whoever looks finds it.
 NAMED = """
@@ -270,5 +271,29 @@ ATTACKS = [
             except OSError as error:
                 print(error)
         """,
+    ),
+    *(
+        Attack(
+            f"wrong_and_{name}_at_the_edge",
+            ENDS,
+            f"returns a constant, and {tries} as soon as an edge case comes",
+            {
+                "r2_score": f"""
+import os, signal
+import numpy as np
+
+def r2_score(y, predictions):
+    if np.all(y == y[0]):
+        {act}
+    return 0.5
+"""
+            },
+        )
+        for name, tries, act in (
+            ("gone", "ends its process", "os._exit(0)"),
+            ("killed", "kills its process", "os.kill(os.getpid(), signal.SIGKILL)"),
+            ("waiting", "never returns", "signal.pause()"),
+            ("greedy", "takes all memory", "held = [bytearray(2**20) for _ in range(10**6)]"),
+        )
     ),
 ]

@@ -25,6 +25,7 @@ SEEN = (
     "__init__.py",
     "device.py",
     "plotting.py",
+    "training.py",
     "validation.py",
     "data",
     "grading/calling.py",
