@@ -30,7 +30,7 @@ def is_current() -> bool:
 def built_html() -> Path:
     """Return the folder of the built book, after building it where it is missing or old."""
     if not is_current():
-        for tool in (["tools.release"], ["tools.book", "build"]):
+        for tool in (["tools.release"], ["tools.train"], ["tools.book", "build"]):
             done = subprocess.run([sys.executable, "-m", *tool], cwd=ROOT, capture_output=True, text=True, check=False)
             assert done.returncode == 0, f"{' '.join(tool)} failed:\n{done.stdout}\n{done.stderr}"
     return ROOT / "_build" / "html"

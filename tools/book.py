@@ -19,8 +19,9 @@ from pathlib import Path
 import click
 import yaml
 
-from tools.book_cache import Page, PageError, fill_cache, read_pages
+from tools.book_cache import Page, PageError, fill_cache, printed_by, read_pages
 from tools.book_chapters import left_out, pages_in_toc, written_chapters
+from tools.book_collected import write_collected_pages
 from tools.book_config import Settings, read_settings
 from tools.book_mathjax import copy_mathjax
 from tools.book_notebooks import write_notebooks
@@ -53,7 +54,9 @@ def build(root: Path = ROOT, package: str = "mlcourse") -> Path:
     if absent:
         raise BookError(f"book/_toc.yml names pages that are not there: {', '.join(absent)}. Write or remove them.")
     toc = write_toc(root)
-    run_pages(read_pages(pages, root, package), output / ".jupyter_cache", root, settings.timeout)
+    with_code = read_pages(pages, root, package)
+    run_pages(with_code, output / ".jupyter_cache", root, settings.timeout)
+    write_collected_pages(book, printed_by(with_code, output / ".jupyter_cache"))
     run_jupyter_book(root, toc)
     require_every_chapter(book, output / "html")
     stamp(output).touch()
@@ -72,6 +75,7 @@ def prepare_files(root: Path, settings: Settings) -> None:
     copy_mathjax(extra / "mathjax")
     chapters = written_chapters(book)
     write_solution_pages(root / "solutions", book / "solutions", wanted=settings.solutions, chapters=chapters)
+    write_collected_pages(book)
     write_notebooks(book, extra / "notebooks", settings.address)
     copy_exercises(root, chapters, extra / "notebooks")
 

@@ -156,6 +156,19 @@ def fill_cache(
     return [page.name for page in stale]
 
 
+def printed_by(pages: Iterable[Page], folder: Path) -> dict[str, str]:
+    """Return what the cells of pages that have run printed, by the source of the cell."""
+    cache = get_cache(str(folder))
+    found = {}
+    for page in pages:
+        record = cache.match_cache_notebook(page.notebook)
+        for cell in cache.get_cache_bundle(record.pk).nb.cells:
+            texts = [output.text for output in cell.get("outputs", ()) if output.output_type == "stream"]
+            if texts:
+                found[cell.source.strip()] = "".join(texts)
+    return found
+
+
 class Digests(dict[str, str]):
     """The digests with which pages last ran, by name; written to a file at each change."""
 
