@@ -1,15 +1,18 @@
 """Settings of nbgrader for this course. nbgrader reads this file from the folder in which it is called."""
 
-from nbconvert.preprocessors import ClearMetadataPreprocessor
+from nbconvert.preprocessors import ClearMetadataPreprocessor, CSSHTMLHeaderPreprocessor
 from nbgrader import preprocessors as nb
 
 from mlcourse.grading.course.execute import IsolatedExecute
-from mlcourse.grading.course.feedback import safe_markdown
+from mlcourse.grading.course.feedback import ReadableReports, safe_markdown
 from mlcourse.grading.course.restore import RestoreCells
 
 c = get_config()  # noqa: F821
 
 c.CourseDirectory.course_id = "mlcourse"
+
+# What the grader remembers of a submission is no part of the feedback.
+c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", ".mlcourse-result.json"]
 
 # The stub raises only when it is called, so that a fresh notebook runs from top to bottom.
 c.ClearSolutions.code_stub = {"python": 'raise NotImplementedError("not written yet")'}
@@ -36,6 +39,9 @@ c.Autograde.autograde_preprocessors = [
     nb.AssignLatePenalties,
     nb.CheckCellMetadata,
 ]
+# Marks change, by hand or when a student hands in again: a page of before is written anew.
+c.GenerateFeedback.force = True
+c.GenerateFeedback.preprocessors = [nb.GetGrades, CSSHTMLHeaderPreprocessor, ReadableReports]
 # What a student wrote stays text in the feedback: no scripts, no event handlers, no frames.
 c.HTMLExporter.sanitize_html = True
 c.HTMLExporter.filters = {"markdown2html": safe_markdown}

@@ -285,7 +285,7 @@ def test_markdown_shows_the_table_and_folds_the_feedback(tmp_path):
     block = "```text\nThe mask is upside down.\n```"
     assert f"<details><summary>{summary}</summary>\n\n{block}\n\n</details>" in text
     assert "✅ <code>attention.softmax</code>: 3 of 3 points, passed" in text
-    assert "This submission is failed:\n\n```text\nThe file is not a notebook.\n```" in text
+    assert "Status of this submission: failed.\n\n```text\nThe file is not a notebook.\n```" in text
     assert "Provisional" not in text
 
 
@@ -393,8 +393,8 @@ def test_the_table_has_everything_at_a_glance():
         "bob        partial       4.25     8       12.0  .tn",
         "eve        failed           0     0        0.0",
         ". passed, w wrong, n not written, t timeout",
-        "bob is partial: The cell of attention.scores is missing.",
-        "eve is failed: The file is not a notebook.",
+        "bob (partial): The cell of attention.scores is missing.",
+        "eve (failed): The file is not a notebook.",
         "3 submissions: 1 graded, 1 partial, 1 failed",
     ]
 

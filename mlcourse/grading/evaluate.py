@@ -295,7 +295,12 @@ def _report(grading: Grading, broken: dict[str, Broken]) -> Report:
     elsewhere = grading.earlier()
     known = None if elsewhere else diagnose(exercise, trials, grading.prepared.known)
     if elsewhere:
-        words = f"It calls {' and '.join(elsewhere)}, which fails its own check. Mend that first, then run this again."
+        *others, last = elsewhere
+        if others:
+            words = f"It calls {', '.join(others)} and {last}, which fail their own checks. Mend those first"
+        else:
+            words = f"It calls {last}, which fails its own check. Mend that first"
+        words += ", then run this again."
         lines.append(("the cause", words))
     if known:
         score = 0.0

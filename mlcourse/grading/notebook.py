@@ -176,8 +176,12 @@ def why_missing(notebook: Any, name: str) -> str:
     error = _error_of(cells[position])
     before = _error_of(cells[position - 1]) if position else None
     if before:
-        return f"The cell above its check fails: {before}. Mend that cell first."
-    return f"Its check fails: {error}." if error else "Its check did not run: the notebook stopped before it."
+        return f"The cell above its check fails: {before.rstrip('.: ')}. Mend that cell first."
+    return (
+        f"Its check fails: {error.rstrip('.: ')}."
+        if error
+        else "Its check did not run: the notebook stopped before it."
+    )
 
 
 def _error_of(cell: Any) -> str | None:

@@ -43,6 +43,13 @@ class SubmissionResult:
         """Points that could be had."""
         return sum(report.max_score for report in self.exercises)
 
+    @property
+    def complete(self) -> bool:
+        """Whether every exercise has a verdict; a cell that was stopped or put back takes none away."""
+        if self.status == "partial":
+            return all(report.status != "missing" for report in self.exercises)
+        return self.status == "graded"
+
     def as_dict(self) -> dict[str, Any]:
         """Return the entry for the JSON file."""
         return {
@@ -66,8 +73,8 @@ class CourseResult:
 
     @property
     def complete(self) -> bool:
-        """Whether everything could be graded, whatever the marks."""
-        return all(submission.status == "graded" for submission in self.submissions)
+        """Whether every exercise of every submission has a verdict, whatever the marks."""
+        return all(submission.complete for submission in self.submissions)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the content of the JSON file."""

@@ -139,7 +139,7 @@ class Grader:
             if id(cell) in marked:
                 check = marked[id(cell)]
                 branch = session.last_branch() if cell is written[-1] else session.branch()
-                attempt = Attempt(self, session, check, branch)
+                attempt = Attempt(self, notebook, session, check, branch)
                 attempts.append(attempt)
                 if shortcuts is None:
                     attempt.refuse("error", "not searched", NOT_SEARCHED)
@@ -163,8 +163,11 @@ class Grader:
 class Attempt:
     """One exercise of one submission: the candidate at its check, tried in two steps."""
 
-    def __init__(self, grader: Grader, session: Session, check: CheckCell, branch: Branch | None) -> None:
+    def __init__(
+        self, grader: Grader, notebook: Any, session: Session, check: CheckCell, branch: Branch | None
+    ) -> None:
         self.grader = grader
+        self.notebook = notebook
         self.session = session
         self.check = check
         self.exercise = check.exercise
@@ -218,8 +221,15 @@ class Attempt:
             except WireError:
                 self.branch = None
                 continue
-            return f"{found} is not defined. Did its cell run?" if isinstance(found, str) else found
+            return self._why_undefined(found) if isinstance(found, str) else found
         return "The submission's process was gone before this check, and could not be made again."
+
+    def _why_undefined(self, name: str) -> str:
+        """Return why a name is not there: an error of the cell above the check, where there is one."""
+        error = error_above(self.notebook, self.check.cell)
+        if error:
+            return f"{name} is not defined, because the cell above its check fails: {error}. Mend that cell first."
+        return f"{name} is not defined. Did its cell run?"
 
     def _pick(self, exercise: Exercise, expression: str) -> Picked | str:
         assert self.branch is not None
@@ -267,6 +277,19 @@ class Attempt:
             if trial.finish().status != "passed":
                 failing += [name for name in names if name in self.picked.called]
         return failing
+
+
+def error_above(notebook: Any, check: Any) -> str | None:
+    """Return the error of the code cell that stands next above a check, in words; None where it ran."""
+    above: list[Any] = []
+    for cell in notebook.cells:
+        if cell is check:
+            break
+        if cell.cell_type == "code" and str(cell.source).strip():
+            above.append(cell)
+    shown = above[-1].get("outputs", []) if above else []
+    error = next((output for output in shown if output.output_type == "error"), None)
+    return None if error is None else f"{error.ename}: {error.evalue.strip()[:300]}".rstrip(".: ")
 
 
 def names_of(exercise: Exercise) -> list[str]:
@@ -328,9 +351,11 @@ def write_mark(cell: Any, report: Report | None) -> None:
     cell.outputs = [text, mark]
 
 
-def no_check(exercise: Exercise) -> Report:
-    """Return the report of an exercise whose check is not in the notebook."""
-    words = "The check of this exercise is not in the notebook, so that nothing could be graded."
+def no_check(
+    exercise: Exercise,
+    words: str = "The check of this exercise is not in the notebook, so that nothing could be graded.",
+) -> Report:
+    """Return the report of an exercise whose check is not in the notebook, or could not be reached."""
     return write_report(exercise.name, 0.0, exercise.points, "missing", [("missing", words)])
 
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from mlcourse.grading.course.job import Done, Job, Setting, failed, grader_failed
 from mlcourse.grading.course.layout import Handed, submissions
 from mlcourse.grading.course.pool import grade_here
-from mlcourse.grading.course.writer import Writer, fingerprint_of
+from mlcourse.grading.course.writer import CourseError, Writer, fingerprint_of
 from mlcourse.grading.results import CourseResult, SubmissionResult
 from mlcourse.grading.sandbox.limits import Limits
 from mlcourse.grading.sandbox.parent import require_isolation
@@ -48,6 +48,12 @@ def grade_course(order: Order, pool: Pool = grade_here) -> CourseResult:
     """
     require_isolation(order.isolation)
     handed = submissions(order.course, order.assignment, order.students)
+    if not handed and order.students != "*":
+        everybody = [item.student for item in submissions(order.course, order.assignment)]
+        there = ", ".join(everybody[:10]) + (", and more" if len(everybody) > 10 else "") or "none"
+        raise CourseError(
+            f"Nobody whose name matches {order.students!r} has handed in {order.assignment}. Submissions: {there}."
+        )
     code = code_digest(order.assignment)
     results: dict[str, SubmissionResult] = {}
     with Writer(order.course, order.assignment) as writer:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bleach
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from nbgrader.preprocessors import NbGraderPreprocessor
 
 # fmt: off
 TAGS = frozenset((
@@ -13,6 +16,17 @@ TAGS = frozenset((
 ))
 # fmt: on
 ATTRIBUTES = {"a": ["href", "title"], "span": ["class"], "div": ["class"], "td": ["style"], "th": ["style"]}
+
+
+class ReadableReports(NbGraderPreprocessor):
+    """Breaks long lines of reports on the page, so that no hint is cut on a narrow screen."""
+
+    STYLE = "div.output_subarea pre { white-space: pre-wrap; overflow-wrap: anywhere; }"
+
+    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        """Add the style to those of the page."""
+        resources["inlining"]["css"].append(self.STYLE)
+        return nb, resources
 
 
 def safe_markdown(source: str) -> str:

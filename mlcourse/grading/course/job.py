@@ -106,7 +106,10 @@ def _graded(setting: Setting, notebook: Any, files: dict[str, bytes]) -> Graded:
     try:
         return grader_for(setting).grade(notebook, files)
     except IsolationMissingError:
-        _GRADERS.pop(setting).close()
+        dead = _GRADERS.pop(setting, None)
+        if dead is None:  # it was never there: isolation is missing here
+            raise
+        dead.close()
         return grader_for(setting).grade(notebook, files)
 
 
@@ -118,7 +121,8 @@ def grader_failed(setting: Setting, student: str, error: BaseException) -> Done:
 
 def failed(setting: Setting, student: str, message: str) -> Done:
     """Return the result of a submission of which nothing could be graded."""
-    reports = [no_check(exercise) for exercise in chapter_exercises(setting.assignment).values()]
+    why = f"Nothing of this submission could be graded: {message.rstrip('.')}."
+    reports = [no_check(exercise, why) for exercise in chapter_exercises(setting.assignment).values()]
     return Done(SubmissionResult(student, "failed", 0.0, message, reports))
 
 

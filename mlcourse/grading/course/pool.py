@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -47,6 +48,7 @@ def grade_here(setting: Setting, jobs: list[Job], workers: int) -> Iterator[Done
 
 def _end_with_parent() -> None:
     """End this worker when the process that started it has ended, however that came: nobody reads its results."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # an interruption is said once, by the process that was asked to stop
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -88,7 +88,7 @@ def _table(result: CourseResult) -> str:
 def _details(submission: SubmissionResult) -> str:
     parts = [f"## {_code(submission.student)}"]
     if submission.message:
-        parts.append(f"This submission is {submission.status}:\n\n{fenced(submission.message)}")
+        parts.append(f"Status of this submission: {submission.status}.\n\n{fenced(submission.message)}")
     parts += [_exercise(report) for report in submission.exercises]
     return "\n\n".join(parts)
 

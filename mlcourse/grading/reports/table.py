@@ -25,13 +25,16 @@ def summary_table(result: CourseResult) -> str:
     if legend := _legend(result):
         parts.append(legend)
     parts += [
-        f"{one_line(each.student)} is {each.status}: {one_line(each.message)}"
+        f"{one_line(each.student)} ({each.status}): {one_line(each.message)}"
         for each in result.submissions
         if each.message
     ]
     parts.append(_totals(result))
     if result.provisional:
-        parts.append("Provisional: the inputs were drawn for this run alone.")
+        parts.append(
+            "Provisional: the hidden inputs were drawn for this run alone. The marks that count are those with the "
+            "course's own seed."
+        )
     return "\n".join(parts)
 
 

@@ -1,0 +1,132 @@
+"""What an instructor does around grading: naming students, missing isolation, feedback that is current, early ends."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+from bs4 import BeautifulSoup
+from click.testing import CliRunner
+from robustness.accident import LINEAR, WRONG_R2, Accident, answer, extra_cell
+from robustness.course import Course
+
+from mlcourse.cli import main
+from tools.release import open_course, succeed
+
+pytestmark = pytest.mark.isolation
+needs_bubblewrap = pytest.mark.skipif(
+    shutil.which("bwrap") is None, reason="install bubblewrap: apt-get install bubblewrap"
+)
+MISSING_COLON = answer("colon", "r2_score", "def r2_score(y, predictions)\n    return 1")
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory) -> Course:
+    return Course(tmp_path_factory.mktemp("commands") / "fresh")
+
+
+@pytest.fixture
+def course(fresh, tmp_path) -> Course:
+    return fresh.copy_to(tmp_path / "course")
+
+
+def grade(course: Course, *more: str):
+    return CliRunner().invoke(main, ["grade", "--course", str(course.folder), "--assignment", LINEAR, "--quiet", *more])
+
+
+@needs_bubblewrap
+def test_a_student_who_is_not_there_is_an_error(course):
+    course.hand_in("ada", Accident("worked", lambda submission: None))
+    done = grade(course, "--student", "zoe*")
+    assert done.exit_code == 2
+    assert "Nobody whose name matches 'zoe*' has handed in linear_regression. Submissions: ada." in done.output
+
+
+@pytest.mark.parametrize("how", ["notebook", "course"])
+def test_missing_isolation_stops_in_one_sentence(course, how, tmp_path, monkeypatch):
+    folder = course.hand_in("ada", Accident("worked", lambda submission: None))
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    command = ["--course", str(course.folder), "--assignment", LINEAR]
+    if how == "notebook":
+        command = [str(folder / f"{LINEAR}.ipynb")]
+    done = CliRunner().invoke(main, ["grade", *command])
+    assert done.exit_code == 2
+    assert isinstance(done.exception, SystemExit)
+    assert "Submissions cannot be isolated on this machine. Missing: bubblewrap" in done.output
+    assert "apt-get install bubblewrap" in done.output
+    assert not (course.folder / "autograded").exists()
+
+
+@needs_bubblewrap
+def test_feedback_is_written_anew_and_lines_break(course):
+    course.hand_in("ada", Accident("worked", lambda submission: None))
+    page = course.folder / "feedback" / "ada" / LINEAR / f"{LINEAR}.html"
+    shown = []
+    for source in (None, WRONG_R2):
+        if source:
+            shutil.rmtree(course.folder / "submitted" / "ada")
+            course.hand_in("ada", answer("wrong", "r2_score", source))
+        course.grade(LINEAR)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(course.folder)
+            succeed(open_course(course.folder).generate_feedback(LINEAR), "The feedback")
+        shown.append(BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser"))
+    first, second = ("0 of 6 points" in soup.get_text() for soup in shown)
+    assert (first, second) == (False, True)
+    assert sorted(path.name for path in page.parent.iterdir()) == [page.name]
+    assert any("pre-wrap" in style.get_text() and "output_subarea" in style.get_text() for style in shown[1]("style"))
+
+
+@needs_bubblewrap
+def test_the_report_names_the_error_of_the_cell_above(course):
+    course.hand_in("ada", MISSING_COLON)
+    (report,) = [item for item in course.grade(LINEAR).of("ada")["exercises"] if item["name"].endswith("r2_score")]
+    assert report["status"] == "missing"
+    text = " ".join(report["feedback"].split())
+    assert "the cell above its check fails: SyntaxError: expected ':'" in text
+
+
+@needs_bubblewrap
+def test_a_file_that_is_no_notebook_says_so_in_every_report(course):
+    folder = course.hand_in("ada", Accident("worked", lambda submission: None))
+    (folder / f"{LINEAR}.ipynb").write_text('{"cells"', encoding="utf-8")
+    batch = course.grade(LINEAR)
+    assert batch.exit_code == 1
+    for report in batch.of("ada")["exercises"]:
+        assert "is no notebook: its JSON is damaged" in " ".join(report["feedback"].split())
+
+
+@needs_bubblewrap
+def test_a_check_that_was_put_back_leaves_everything_graded(course):
+    def without_check(submission):
+        del submission.notebook.cells[submission.index("check_r2_score")]
+
+    course.hand_in("ada", Accident("deleted", without_check))
+    batch = course.grade(LINEAR)
+    assert batch.exit_code == 0
+    assert batch.of("ada")["score"] == 36
+    assert "was put back" in batch.of("ada")["message"]
+
+
+@needs_bubblewrap
+def test_an_interruption_is_said_in_one_sentence(course):
+    slow = extra_cell("slow", "import time\n\ntime.sleep(1)")
+    for number in range(8):
+        course.hand_in(f"student-{number}", slow)
+    command = course.command(LINEAR, "--jobs", "2", "--quiet")
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as run:
+        until = time.monotonic() + 120
+        while not list(course.folder.glob("autograded/*/*/*.ipynb")) and time.monotonic() < until:
+            time.sleep(0.05)
+        os.killpg(run.pid, signal.SIGINT)  # as a terminal does: everybody in the foreground is asked to stop
+        said = run.communicate(timeout=120)[1]
+    assert run.returncode == 130
+    assert said.strip().splitlines() == [
+        "mlcourse grade: interrupted. What was graded is saved; the same command goes on."
+    ]
