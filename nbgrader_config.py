@@ -11,8 +11,9 @@ c = get_config()  # noqa: F821
 
 c.CourseDirectory.course_id = "mlcourse"
 
-# What the grader remembers of a submission is no part of the feedback.
+# What the grader remembers of a submission is no part of the feedback, and neither is a page that a student handed in.
 c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", ".mlcourse-result.json"]
+c.CourseDirectory.ignore += ["*.html", "*.htm", "*.xhtml", "*.xml", "*.svg", "*.js", "*.mjs", "*.css", "*.pdf"]
 
 # The stub raises only when it is called, so that a fresh notebook runs from top to bottom.
 c.ClearSolutions.code_stub = {"python": 'raise NotImplementedError("not written yet")'}

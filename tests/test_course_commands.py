@@ -12,7 +12,7 @@ import pytest
 from bs4 import BeautifulSoup
 from click.testing import CliRunner
 from robustness.accident import LINEAR, WRONG_R2, Accident, answer, extra_cell
-from robustness.course import Course
+from robustness.course import Course, nbgrader_autograde
 
 from mlcourse.cli import main
 from tools.release import open_course, succeed
@@ -130,3 +130,60 @@ def test_an_interruption_is_said_in_one_sentence(course):
     assert said.strip().splitlines() == [
         "mlcourse grade: interrupted. What was graded is saved; the same command goes on."
     ]
+
+
+SHOWS = """\
+import os
+for name in ("seed.txt", "other.json", "note.txt"):
+    print(name, open(name).read()[:40] if os.path.exists(name) else "is not there")
+"""
+
+
+@needs_bubblewrap
+def test_nbgrader_autograde_follows_no_link(course):
+    secret = course.folder / "secret.txt"
+    secret.write_text("PLANTED", encoding="utf-8")
+    folder = course.hand_in("eve", extra_cell("shows", SHOWS))
+    (folder / "seed.txt").symlink_to(secret)
+    (folder / "other.json").symlink_to(course.folder / "gradebook.db")
+    (folder / "note.txt").write_text("my own", encoding="utf-8")
+    (folder / "proof.html").write_text("<script>alert(1)</script>", encoding="utf-8")
+    done = nbgrader_autograde(course, LINEAR, "eve")
+    assert done.returncode == 0, done.stderr[-2_000:]
+    graded = course.autograded(LINEAR, "eve")
+    text = graded.read_text(encoding="utf-8")
+    assert "seed.txt is not there" in text
+    assert "other.json is not there" in text
+    assert "note.txt my own" in text
+    assert sorted(path.name for path in graded.parent.iterdir()) == [graded.name, "note.txt"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(course.folder)
+        succeed(open_course(course.folder).generate_feedback(LINEAR), "The feedback")
+    page = course.folder / "feedback" / "eve" / LINEAR
+    assert sorted(path.name for path in page.iterdir()) == [f"{LINEAR}.html", "note.txt"]
+    assert "PLANTED" not in (page / f"{LINEAR}.html").read_text(encoding="utf-8")
+
+
+@needs_bubblewrap
+def test_nbgrader_autograde_refuses_a_notebook_that_is_a_link(course):
+    course.hand_in("ada", Accident("worked", lambda submission: None))
+    folder = course.hand_in("eve", Accident("worked", lambda submission: None))
+    path = folder / f"{LINEAR}.ipynb"
+    path.unlink()
+    path.symlink_to(course.folder / "submitted" / "ada" / LINEAR / path.name)
+    done = nbgrader_autograde(course, LINEAR, "eve")
+    assert done.returncode != 0
+    assert "is a link, and links are not followed" in done.stderr
+    marks = course.marks(LINEAR, "eve")
+    assert not marks or not any(marks.values())
+
+
+@needs_bubblewrap
+def test_a_huge_file_beside_a_notebook_is_not_copied(course):
+    folder = course.hand_in("ada", Accident("worked", lambda submission: None))
+    with (folder / "model.bin").open("wb") as file:
+        file.truncate(3_000_000_000)
+    batch = course.grade(LINEAR)
+    assert batch.of("ada")["score"] == 36
+    assert "model.bin" in batch.of("ada")["message"]
+    assert not (course.autograded(LINEAR, "ada").parent / "model.bin").exists()

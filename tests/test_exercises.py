@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -12,12 +13,13 @@ import numpy as np
 import pytest
 
 from mlcourse.exercises import catalogue
+from mlcourse.exercises.catalogue import chapters
 from mlcourse.exercises.protocol import GROUPS
 from mlcourse.grading import evaluate
 from mlcourse.grading.candidate import LocalCandidate
 from mlcourse.grading.diagnosis import same_outcome
 from mlcourse.grading.evaluate import PUBLIC_SEED, stream
-from mlcourse.grading.plain import from_plain
+from mlcourse.grading.plain import from_plain, identical, to_plain
 
 ROOT = Path(__file__).resolve().parent.parent
 EXERCISES = catalogue()
@@ -28,10 +30,11 @@ every_exercise = pytest.mark.parametrize("name", EXERCISES)
 every_mistake = pytest.mark.parametrize(("name", "mistake"), MISTAKES, ids=["/".join(pair) for pair in MISTAKES])
 
 
-def test_the_catalogue_holds_the_exercises_of_both_chapters():
-    chapters = [name.partition(".")[0] for name in EXERCISES]
-    assert chapters.count("linear_regression") == 6
-    assert chapters.count("attention") == 8
+def test_the_catalogue_holds_the_exercises_of_every_chapter():
+    counted = Counter(name.partition(".")[0] for name in EXERCISES)
+    assert set(counted) == set(chapters())
+    assert counted["linear_regression"] == 6
+    assert counted["attention"] == 8
 
 
 @every_exercise
@@ -44,6 +47,15 @@ def test_the_declaration_is_complete(name):
     assert {"worked", "random"} <= groups <= set(GROUPS)
     for mistake in exercise.misconceptions:
         assert len(mistake.hint) > 40, f"the hint of {mistake.name} says too little"
+
+
+@every_exercise
+def test_the_worked_case_is_the_same_for_every_seed(name):
+    first, second = (
+        [to_plain(case.inputs) for case in EXERCISES[name].cases(stream(seed, name)) if case.group == "worked"]
+        for seed in (PUBLIC_SEED, 20_261_126)
+    )
+    assert identical(first, second)
 
 
 @every_exercise

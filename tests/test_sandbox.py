@@ -760,3 +760,62 @@ def test_a_notebook_starts_without_a_name(session):
 
 def test_an_ordinary_users_submissions_reach_no_other_submission(as_ordinary_user):
     assert as_ordinary_user[3] == "kept apart\n"
+
+
+# Nothing passes from one submission to another
+
+HOLDS = """
+import ctypes, fcntl, os
+libc = ctypes.CDLL(None, use_errno=True)
+shared = open(os.__file__)  # a file that every submission sees
+found = {}
+for name, attempt in {
+    "flock": lambda: fcntl.flock(shared, fcntl.LOCK_EX | fcntl.LOCK_NB),
+    "getlk": lambda: fcntl.fcntl(shared, fcntl.F_GETLK, bytes(32)),
+    "ofd": lambda: fcntl.fcntl(shared, 36, bytes(32)),
+    "lease": lambda: fcntl.fcntl(shared, 1024, fcntl.F_RDLCK),
+    "notify": lambda: fcntl.fcntl(os.open("/usr", os.O_RDONLY), 1026, 1),
+    "inotify": lambda: libc.inotify_init() >= 0 or 1 / 0,
+}.items():
+    try:
+        attempt()
+        found[name] = "let through"
+    except (OSError, ZeroDivisionError):
+        found[name] = "refused"
+"""
+
+
+def test_no_lock_and_no_watch_on_a_shared_file_tells_anything(session):
+    assert set(answer(session, HOLDS).values()) == {"refused"}
+
+
+def test_a_database_of_ones_own_works(session):
+    source = "import sqlite3\nbase = sqlite3.connect('own.db')\nbase.execute('create table t (x)')\n"
+    source += (
+        "base.execute('insert into t values (7)')\nbase.commit()\nprint(base.execute('select x from t').fetchone())"
+    )
+    assert printed(session.run(source)) == "(7,)\n"
+
+
+TELLS = """
+import numpy as np
+
+def r2_score(y, predictions):
+    print(float(y[0]))
+    return 1 - np.sum((y - predictions) ** 2) / np.sum((y - np.mean(y)) ** 2)
+"""
+
+
+def hidden_of(grader, source, files=None):
+    """Return the first hidden case that a submission of this source would get."""
+    cells = [nbformat.v4.new_code_cell(source), nbformat.v4.new_code_cell(CHECK)]
+    grader.grade(nbformat.v4.new_notebook(cells=cells), files)
+    cases = grader.prepare(grader.exercises["linear_regression.r2_score"]).cases
+    return [case.inputs["y"].tolist() for case, _ in cases if case.group == "random"]
+
+
+def test_hidden_inputs_belong_to_one_submission_alone(grader):
+    first = hidden_of(grader, TELLS)
+    assert hidden_of(grader, TELLS) == first
+    assert hidden_of(grader, f"{TELLS}# a friend of the first") != first
+    assert hidden_of(grader, TELLS, {"note.txt": b"x"}) != first

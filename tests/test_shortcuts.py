@@ -19,7 +19,8 @@ import torch  # noqa: F401  (what the process that searches has loaded)
 
 from mlcourse.exercises import catalogue, chapter_exercises
 from mlcourse.exercises.catalogue import chapters
-from mlcourse.grading.shortcuts import Check, find_shortcuts, too_deep
+from mlcourse.grading.companions import modules_among
+from mlcourse.grading.shortcuts import Check, ExhaustedError, find_shortcuts, too_deep
 from mlcourse.grading.shortcuts.interpreter import Interpreter
 from mlcourse.grading.shortcuts.names import Targets
 
@@ -960,3 +961,54 @@ BESIDE = {
 def test_modules_beside_the_notebook_are_followed(source, expected):
     check = Check(1, "f", FORBIDDEN, "mlcourse.attention")
     assert find_shortcuts([source], {"toy.f": check}, BESIDE).get("toy.f") == expected
+
+
+GUILTY = "from sklearn.linear_model import Ridge\ndef solve(X, y): return Ridge().fit(X, y).coef_"
+INNOCENT = "def solve(X, y): return 0.0"
+ANSWERS_FOR_ALL = "def __getattr__(name):\n    from sklearn.linear_model import Ridge\n    return Ridge"
+REPLACES_ITSELF = (
+    f"{INNOCENT}\nimport sys\nfrom sklearn import linear_model\nclass M:\n    def solve(self, X, y):\n"
+    "        return linear_model.Ridge().fit(X, y).coef_\nsys.modules[__name__] = M()"
+)
+CALLS_HELPER = "import helper\ndef f(X, y): return helper.solve(X, y)"
+
+
+@pytest.mark.parametrize(
+    ("files", "source"),
+    [
+        ({"helper.py": GUILTY.encode("utf-8-sig")}, CALLS_HELPER),
+        ({"helper.py": b"# coding: utf_7\n#+AAo-" + GUILTY.replace("\n", "+AAo-").encode()}, CALLS_HELPER),
+        ({"helper.py": INNOCENT.encode(), "helper/__init__.py": GUILTY.encode()}, CALLS_HELPER),
+        ({"lib/helper.py": GUILTY.encode()}, f"import sys\nsys.path.insert(0, 'lib')\n{CALLS_HELPER}"),
+        ({"helper.py": ANSWERS_FOR_ALL.encode()}, "import helper\ndef f(X, y): return helper.any().fit(X, y).coef_"),
+        ({"helper.py": REPLACES_ITSELF.encode()}, CALLS_HELPER),
+        (
+            {"sklearn/__init__.py": b"", "sklearn/linear_model.py": b"class Ridge: pass"},
+            "import sys\nsys.path.remove('')\nfrom sklearn.linear_model import Ridge\n"
+            "def f(X, y): return Ridge().fit(X, y)",
+        ),
+        (
+            {},
+            "import builtins\nfrom sklearn.linear_model import Ridge\nbuiltins.solver = Ridge\n"
+            "def f(X, y): return solver().fit(X, y)",
+        ),
+    ],
+    ids=["mark", "coding", "package", "path", "getattr", "replaced", "shadow", "builtins"],
+)
+def test_no_module_beside_the_notebook_hides_a_shortcut(files, source):
+    check = Check(1, "f", FORBIDDEN, "mlcourse.attention")
+    assert find_shortcuts([source], {"toy.f": check}, modules_among(files)).get("toy.f") == RIDGE
+
+
+def test_a_helper_that_replaces_itself_honestly_is_no_shortcut():
+    honest = REPLACES_ITSELF.replace("linear_model.Ridge().fit(X, y).coef_", "X @ y")
+    check = Check(1, "f", FORBIDDEN, "mlcourse.attention")
+    assert find_shortcuts([CALLS_HELPER], {"toy.f": check}, {"helper": honest}) == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["x = " + "-" * 100_000 + "1", "x = [" + "f(0)," * 1_700_000 + "]"], ids=["deep", "long"]
+)
+def test_a_module_that_cannot_be_searched_is_said_to(text):
+    with pytest.raises(ExhaustedError):
+        find_shortcuts(["x = 1"], {}, {"helper": text})

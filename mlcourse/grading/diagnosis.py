@@ -26,19 +26,26 @@ class Trial:
     right: bool
 
 
+# By exercise, mistake and place of the case.
+WorkedOutcomes = dict[tuple[str, str, int], Outcome]
+
+
 class KnownOutcomes:
     """What the known mistakes of an exercise give on its cases, computed when it is first asked."""
 
-    def __init__(self, exercise: Exercise) -> None:
+    def __init__(self, exercise: Exercise, cases: Sequence[Case], worked: WorkedOutcomes | None = None) -> None:
         self.exercise = exercise
-        self.found: dict[tuple[str, int], Outcome] = {}
+        self.places = {id(case): place for place, case in enumerate(cases)}
+        self.found: WorkedOutcomes = {}
+        self.worked: WorkedOutcomes = {} if worked is None else worked
 
     def of(self, misconception: Misconception, case: Case) -> Outcome:
         """Return the outcome of one mistake on one case."""
-        key = (misconception.name, id(case))
-        if key not in self.found:
-            self.found[key] = LocalCandidate(self.exercise, misconception.implementation).call(case.inputs)
-        return self.found[key]
+        key = (self.exercise.name, misconception.name, self.places[id(case)])
+        kept = self.worked if case.group == "worked" else self.found
+        if key not in kept:
+            kept[key] = LocalCandidate(self.exercise, misconception.implementation).call(case.inputs)
+        return kept[key]
 
 
 def diagnose(exercise: Exercise, trials: Sequence[Trial], known: KnownOutcomes) -> Misconception | None:

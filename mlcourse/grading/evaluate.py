@@ -17,7 +17,7 @@ from mlcourse.exercises import chapter_exercises, find
 from mlcourse.exercises.protocol import Case, Exercise, Property
 from mlcourse.grading.calling import Outcome
 from mlcourse.grading.candidate import Candidate, LocalCandidate
-from mlcourse.grading.diagnosis import KnownOutcomes, Trial, diagnose
+from mlcourse.grading.diagnosis import KnownOutcomes, Trial, WorkedOutcomes, diagnose
 from mlcourse.grading.explain import explain_outcome, verdict
 from mlcourse.grading.feedback import Broken, first_failure, how_it_passed, not_written, printed, still_right
 from mlcourse.grading.forbidden import called_names, forbidden_use, own_globals
@@ -135,17 +135,20 @@ def grade(
 class Prepared:
     """The cases of an exercise for one seed, with the right answers, and what the known mistakes give."""
 
-    def __init__(self, exercise: Exercise, seed: int) -> None:
+    def __init__(self, exercise: Exercise, seed: int, worked: WorkedOutcomes | None = None) -> None:
         self.exercise = exercise
         self.seed = seed
         cases = exercise.cases(stream(seed, exercise.name))
         self.cases = [(case, right_answer(exercise, case)) for case in cases]
-        self.known = KnownOutcomes(exercise)
+        self.known = KnownOutcomes(exercise, [case for case, _ in self.cases], worked)
 
 
-def prepare(exercise: Exercise, seed: int | None = None) -> Prepared:
-    """Return the cases of an exercise; before a submission runs, which then cannot change the right answers."""
-    return Prepared(exercise, PUBLIC_SEED if seed is None else seed)
+def prepare(exercise: Exercise, seed: int | None = None, worked: WorkedOutcomes | None = None) -> Prepared:
+    """Return the cases of an exercise; before a submission runs, which then cannot change the right answers.
+
+    ``worked`` keeps from one seed to the next what known mistakes give on the worked cases, which are always the same.
+    """
+    return Prepared(exercise, PUBLIC_SEED if seed is None else seed, worked)
 
 
 class Grading:

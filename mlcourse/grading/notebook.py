@@ -149,7 +149,7 @@ def checked_names(notebook: Any) -> Iterator[str]:
 def _names_in(source: str) -> list[str]:
     try:
         calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and node.args]
-    except SyntaxError:  # a student's half-written cell, or a magic
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # a half-written cell, a magic, or something odd
         return []
     return [
         call.args[0].value

@@ -6,6 +6,8 @@ The marks are computed here, in the trusted process. What a cell shows is collec
 from __future__ import annotations
 
 import ast
+import hashlib
+import hmac
 import importlib
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -16,6 +18,7 @@ import nbformat
 
 from mlcourse.exercises import chapter_exercises
 from mlcourse.exercises.protocol import Exercise
+from mlcourse.grading.diagnosis import WorkedOutcomes
 from mlcourse.grading.evaluate import PUBLIC_SEED, Grading, Prepared, prepare, refuse_shortcut, what_is_missing
 from mlcourse.grading.report import Report, write_report
 from mlcourse.grading.sandbox.limits import Limits
@@ -82,6 +85,8 @@ class Grader:
         self.reveal = seed is None or seed == PUBLIC_SEED
         self.seed = PUBLIC_SEED if seed is None else seed
         self.limits = limits or Limits()
+        self.own_seed = self.seed
+        self.worked: WorkedOutcomes = {}
         self.prepared: dict[str, Prepared] = {}
         self.parent = WarmParent(uses_of(assignment), modules_of(assignment), self.limits, isolation, secret)
 
@@ -102,6 +107,8 @@ class Grader:
         """
         start = time.monotonic()
         checks = find_checks(notebook, self.exercises)
+        self.own_seed = self.seed if self.reveal else seed_of(self.seed, notebook, files or {})
+        self.prepared = {}
         marked = {id(check.cell): check for check in checks}
         with Session(self.parent, files) as session:
             attempts = self._run_cells(session, notebook, marked)
@@ -118,9 +125,9 @@ class Grader:
         return Graded(ordered, troubles, time.monotonic() - start)
 
     def prepare(self, exercise: Exercise) -> Prepared:
-        """Return the cases of an exercise, computed once."""
+        """Return the cases of an exercise for this submission, computed once."""
         if exercise.name not in self.prepared:
-            self.prepared[exercise.name] = prepare(exercise, self.seed)
+            self.prepared[exercise.name] = prepare(exercise, self.own_seed, self.worked)
         return self.prepared[exercise.name]
 
     def _run_cells(self, session: Session, notebook: Any, marked: dict[int, CheckCell]) -> list[Attempt]:
@@ -277,6 +284,21 @@ class Attempt:
             if trial.finish().status != "passed":
                 failing += [name for name in names if name in self.picked.called]
         return failing
+
+
+def seed_of(seed: int, notebook: Any, files: Mapping[str, bytes]) -> int:
+    """Return the seed of one submission, from the course's secret and all that was handed in.
+
+    Whatever a submission might learn of its hidden inputs, and might pass on, is of no use to another one, or to itself
+    after any change: those have other inputs. The same submission has the same ones at any time.
+    """
+    digest = hmac.new(str(seed).encode(), digestmod=hashlib.sha256)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            digest.update(repr(str(cell.source)).encode())
+    for name in sorted(files):
+        digest.update(repr((name, len(files[name]))).encode("utf-8", "surrogatepass") + files[name])
+    return int.from_bytes(digest.digest()[:8], "big") >> 1
 
 
 def error_above(notebook: Any, check: Any) -> str | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -18,7 +19,7 @@ from mlcourse.grading.sandbox.limits import Limits
 from mlcourse.grading.sandbox.parent import require_isolation
 from mlcourse.grading.sandbox.view import PACKAGE
 
-Pool = Callable[[Setting, list[Job], int], Iterator[Done]]
+Pool = Callable[[Setting, Sequence[Job], int], Iterator[Done]]
 
 
 @dataclass(frozen=True)
@@ -91,14 +92,28 @@ def _grade(setting: Setting, waiting: dict[str, Handed], pool: Pool, workers: in
     for item in waiting.values():
         if item.problem:
             yield failed(setting, item.student, f"{item.problem}.")
-    name = f"{setting.assignment}.ipynb"
-    jobs = [
-        Job(item.student, name, item.content, item.note, tuple(item.files.items()))
-        for item in waiting.values()
-        if not item.problem
-    ]
-    if jobs:
-        yield from pool(setting, jobs, min(workers, len(jobs)))
+    readable = [item for item in waiting.values() if not item.problem]
+    if readable:
+        yield from pool(setting, Jobs(setting.assignment, readable), min(workers, len(readable)))
+
+
+class Jobs(Sequence[Job]):
+    """The jobs of a batch, each made when it is asked for: what lies beside all notebooks would fill the memory."""
+
+    def __init__(self, assignment: str, handed: list[Handed]) -> None:
+        self.name = f"{assignment}.ipynb"
+        self.handed = handed
+
+    def __len__(self) -> int:
+        return len(self.handed)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return Jobs(self.name.removesuffix(".ipynb"), self.handed[index])
+        item = self.handed[index]
+        files, left_out = item.files()
+        note = "; ".join([item.note, *left_out] if item.note else left_out)
+        return Job(item.student, self.name, item.content, note, tuple(files.items()))
 
 
 def code_digest(assignment: str) -> str:

@@ -7,7 +7,7 @@ process that writes the gradebook.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from mlcourse.grading.course.job import Done, Job, Setting, failed, grade_job
 
@@ -19,7 +19,7 @@ class ClusterError(Exception):
     """A cluster that cannot be used; the text says why."""
 
 
-def pool_of(address: str) -> Callable[[Setting, list[Job], int], Iterator[Done]]:
+def pool_of(address: str) -> Callable[[Setting, Sequence[Job], int], Iterator[Done]]:
     """Return what grades jobs on the cluster with this scheduler.
 
     Raises
@@ -36,14 +36,15 @@ def pool_of(address: str) -> Callable[[Setting, list[Job], int], Iterator[Done]]
     except (OSError, TimeoutError, ValueError) as error:
         raise ClusterError(f"No Dask scheduler answers at {address}: {error}.") from error
 
-    def grade_there(setting: Setting, jobs: list[Job], workers: int) -> Iterator[Done]:
+    def grade_there(setting: Setting, jobs: Sequence[Job], workers: int) -> Iterator[Done]:
         """Yield results as they come; the scheduler gives the job of a worker that died to another one."""
         with client:
             # A grader keeps one warm parent and one clock for a submission: one job at a time in each process.
+            everything = list(jobs)
             futures = client.map(
-                _grade_alone, jobs, setting=setting, pure=False, retries=RETRIES, resources=None, priority=0
+                _grade_alone, everything, setting=setting, pure=False, retries=RETRIES, resources=None, priority=0
             )
-            students = {future.key: job.student for future, job in zip(futures, jobs, strict=True)}
+            students = {future.key: job.student for future, job in zip(futures, everything, strict=True)}
             with client.as_current():  # it looks for the client of this thread, and finds it only while it is made
                 finished = distributed.as_completed(futures)
             for future in finished:

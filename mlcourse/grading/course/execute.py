@@ -10,6 +10,7 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets import Enum, Float
 
 from mlcourse.grading.companions import files_beside
+from mlcourse.grading.course.restore import drop_linked
 from mlcourse.grading.course.seed import course_seed
 from mlcourse.grading.sandbox.limits import Limits
 from mlcourse.grading.submission import Graded, Grader
@@ -31,7 +32,9 @@ class IsolatedExecute(NbGraderPreprocessor):
         """Run the notebook, write the outputs, and keep the result in the resources."""
         about = resources["nbgrader"]
         course = Path(about["db_url"].removeprefix("sqlite:///")).resolve().parent
-        files, left_out = files_beside(Path(resources["metadata"]["path"]))
+        handed = course / "submitted" / about["student"] / about["assignment"]  # where a link still is a link
+        drop_linked(handed, Path(resources["metadata"]["path"]))  # nbgrader has copied again since they were dropped
+        files, left_out = files_beside(handed)
         for note in left_out:
             self.log.warning("%s: %s", about["student"], note)
         resources["mlcourse"] = self.grade(nb, about["assignment"], course, files)

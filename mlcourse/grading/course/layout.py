@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from mlcourse.grading.companions import files_beside
@@ -22,7 +22,13 @@ class Handed:
     content: bytes = b""
     problem: str = ""
     note: str = ""
-    files: dict[str, bytes] = field(default_factory=dict)  # those beside it, by their paths
+
+    def files(self) -> tuple[dict[str, bytes], list[str]]:
+        """Read the files beside the notebook, by their paths, and return in words what was left out.
+
+        Read when they are needed: those of a whole class would fill the memory.
+        """
+        return ({}, []) if self.problem else files_beside(self.folder)
 
 
 def submissions(course: Path, assignment: str, students: str = "*") -> list[Handed]:
@@ -36,9 +42,16 @@ def submissions(course: Path, assignment: str, students: str = "*") -> list[Hand
     found = []
     for entry in sorted(root.iterdir()):
         folder = entry / assignment
-        if not fnmatch.fnmatchcase(entry.name, students) or not os.path.lexists(folder):
+        if not fnmatch.fnmatchcase(entry.name, students):
             continue
-        found.append(read(entry.name, folder, assignment))
+        try:
+            os.lstat(folder)
+            found.append(read(entry.name, folder, assignment))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            problem = f"the folder of this submission cannot be read: {error.strerror}"
+            found.append(Handed(entry.name, folder, problem=problem))
     return found
 
 
@@ -60,8 +73,7 @@ def read(student: str, folder: Path, assignment: str) -> Handed:
         wanted = near[0]
         note = f"the notebook was handed in as {wanted}"
     content, problem = _bytes(folder / wanted)
-    files, left_out = files_beside(folder)
-    return Handed(student, folder, content, problem, "; ".join([note, *left_out] if note else left_out), files)
+    return Handed(student, folder, content, problem, note)
 
 
 def _bytes(path: Path) -> tuple[bytes, str]:
@@ -78,15 +90,3 @@ def _bytes(path: Path) -> tuple[bytes, str]:
         if about.st_size > MAX_BYTES:
             return b"", f"{path.name} has {about.st_size / 1e6:.0f} MB, more than {MAX_BYTES // 10**6} MB"
         return file.read(), ""
-
-
-def other_files(folder: Path) -> list[Path]:
-    """Return the plain files beside the notebooks, links left out."""
-    found = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name != ".ipynb_checkpoints"]
-        for name in names:
-            path = Path(place) / name
-            if path.suffix != ".ipynb" and not path.is_symlink() and path.is_file():
-                found.append(path)
-    return found

@@ -6,7 +6,8 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
@@ -16,22 +17,29 @@ from mlcourse.grading.sandbox.parent import IsolationMissingError
 TRIES = 3  # a job in whose time a worker died this often is not tried again
 
 
-def grade_here(setting: Setting, jobs: list[Job], workers: int) -> Iterator[Done]:
+def grade_here(setting: Setting, jobs: Sequence[Job], workers: int) -> Iterator[Done]:
     """Yield results as they come. A worker that dies is replaced, and its job is tried once more.
 
     With one worker the jobs are still graded in another process, so that no error of a submission ends the batch.
     """
-    waiting = list(reversed(jobs))
-    tries = {job.student: 0 for job in jobs}
-    while waiting:
+    ahead = iter(jobs)
+    waiting: list[Job] = []  # to be tried once more
+    tries: Counter[str] = Counter()
+    more = True
+    while more or waiting:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
             running: dict[Future[Done], Job] = {}
             try:
-                while waiting or running:
-                    while waiting and len(running) < 2 * workers:  # one runs, one waits beside it
-                        job = waiting.pop()
+                while True:
+                    while len(running) < 2 * workers:  # one runs, one waits beside it
+                        job = waiting.pop() if waiting else next(ahead, None)
+                        if job is None:
+                            more = False
+                            break
                         running[pool.submit(grade_job, setting, job)] = job
+                    if not running:
+                        break
                     finished, _ = wait(running, return_when=FIRST_COMPLETED)
                     for future in finished:
                         done = _result(setting, future, running[future])

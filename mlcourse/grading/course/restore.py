@@ -7,9 +7,11 @@ ids, their points, and the text of those that are locked. Comes before nbgrader'
 from __future__ import annotations
 
 import json
+import os
 import re
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -17,8 +19,14 @@ from nbgrader.api import Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import compute_checksum
 
+from mlcourse.grading.companions import files_beside
+
 ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
+
+
+class LinkedError(Exception):
+    """A submission that is a link to something else."""
 
 
 class EmptyError(ValueError):
@@ -195,12 +203,34 @@ def _checks_below_answers(notebook: Any, released: list[ReleasedCell]) -> None:
             notebook.cells.insert(place[answer], moved)
 
 
+def drop_linked(handed: Path, copied: Path) -> None:
+    """Remove what nbgrader copied through links, which may lead to anybody's files, before anyone can see it.
+
+    Raises
+    ------
+    LinkedError
+        If the notebook itself, or the folder, is a link.
+    """
+    notebooks = [path for path in handed.glob("*.ipynb") if path.is_symlink()]
+    if notebooks or handed.is_symlink() or handed.parent.is_symlink():
+        raise LinkedError(f"{(notebooks or [handed])[0].name} is a link, and links are not followed.")
+    own = files_beside(handed)[0]
+    for here, _, names in os.walk(copied):
+        for name in names:
+            path = Path(here) / name
+            kept = path.name == "timestamp.txt" and not (handed / path.name).is_symlink()
+            if not kept and path.suffix != ".ipynb" and path.relative_to(copied).as_posix() not in own:
+                path.unlink(missing_ok=True)
+
+
 class RestoreCells(NbGraderPreprocessor):
     """`restore` as a step of nbgrader's sanitizing."""
 
     def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
         """Restore the notebook and say in the log what was missing."""
         about = resources["nbgrader"]
+        course = Path(about["db_url"].removeprefix("sqlite:///")).resolve().parent
+        drop_linked(course / "submitted" / about["student"] / about["assignment"], Path(resources["metadata"]["path"]))
         with Gradebook(about["db_url"]) as gradebook:
             released = released_cells(gradebook, about["notebook"], about["assignment"])
         for note in restore(nb, released):

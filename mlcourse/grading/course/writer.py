@@ -19,7 +19,7 @@ from nbgrader.utils import parse_utc
 from sqlalchemy.exc import SAWarning
 
 from mlcourse.grading.course.job import Done
-from mlcourse.grading.course.layout import Handed, other_files
+from mlcourse.grading.course.layout import Handed
 from mlcourse.grading.course.restore import ReleasedCell, released_cells
 from mlcourse.grading.report import Report
 from mlcourse.grading.results import SubmissionResult
@@ -109,17 +109,21 @@ class Writer:
         draft = target.with_name(f".{target.name}.draft")
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
-        for path in other_files(handed.folder):
-            copy = draft / path.relative_to(handed.folder)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, copy, follow_symlinks=False)
-        written = draft / f"{self.assignment}.ipynb"
-        written.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
-        written.chmod(0o444)
-        record = {"fingerprint": fingerprint, "result": result.as_dict()}
-        (draft / RECORD).write_text(json.dumps(record), encoding="utf-8")
-        shutil.rmtree(target, ignore_errors=True)
-        os.replace(draft, target)
+        try:
+            for name, content in handed.files()[0].items():
+                if name.partition("/")[0] not in (RECORD, f"{self.assignment}.html"):
+                    copy = draft / name
+                    copy.parent.mkdir(parents=True, exist_ok=True)
+                    copy.write_bytes(content)
+            written = draft / f"{self.assignment}.ipynb"
+            written.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+            written.chmod(0o444)
+            record = {"fingerprint": fingerprint, "result": result.as_dict()}
+            (draft / RECORD).write_text(json.dumps(record), encoding="utf-8")
+            shutil.rmtree(target, ignore_errors=True)
+            os.replace(draft, target)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)  # where the disk was full
 
     def already(self, student: str, fingerprint: str) -> SubmissionResult | None:
         """Return the result of an earlier run, if it is of the same notebook, seed and course."""
@@ -216,7 +220,7 @@ def timestamp(folder: Path) -> Any:
 def fingerprint_of(handed: Handed, seed: int | None, course_code: str) -> str:
     """Return by what a later run knows that a submission has not changed since."""
     digest = hashlib.sha256(handed.content)
-    for name, content in handed.files.items():
+    for name, content in handed.files()[0].items():
         digest.update(repr((name, len(content))).encode() + content)
     digest.update(repr((seed, str(timestamp(handed.folder)), course_code)).encode())
     return digest.hexdigest()

@@ -26,15 +26,18 @@ REFUSED = (
     "msgget", "semget", "mlock", "mlock2", "mlockall", "sched_setscheduler", "sched_setattr",
 )
 # fmt: on
+# Locks and watches on files that all submissions see would let one tell another what it was asked.
+TELLING = ("flock", "inotify_init", "inotify_init1", "inotify_add_watch")
 NEW_NAMESPACES = 0x7E020080  # every CLONE_NEW flag of clone
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C
+F_GETLK, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_SETLEASE, F_NOTIFY = 5, 36, 37, 38, 1024, 1026
 
 
 def prepare_filter() -> Any:
     """Return the filter; its ``load()`` sets it for the calling process and all that it starts."""
     rules = seccomp.SyscallFilter(seccomp.ALLOW)
     refuse = seccomp.ERRNO(errno.EPERM)
-    for name in REFUSED:
+    for name in (*REFUSED, *TELLING):
         try:
             number = seccomp.resolve_syscall(seccomp.Arch.NATIVE, name)
         except ValueError:
@@ -48,6 +51,8 @@ def prepare_filter() -> Any:
             rules.add_rule(refuse, "clone", seccomp.Arg(0, seccomp.MASKED_EQ, 1 << bit, 1 << bit))
     # Sockets between its own processes only: some families (vsock) belong to no network namespace.
     rules.add_rule(seccomp.ERRNO(errno.EAFNOSUPPORT), "socket", seccomp.Arg(0, seccomp.NE, int(socket.AF_UNIX)))
+    for command in (F_GETLK, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_SETLEASE, F_NOTIFY):
+        rules.add_rule(refuse, "fcntl", seccomp.Arg(1, seccomp.EQ, command))
     for request in (TIOCSTI, TIOCLINUX):
         rules.add_rule(refuse, "ioctl", seccomp.Arg(1, seccomp.MASKED_EQ, 0xFFFFFFFF, request))
     return rules

@@ -18,7 +18,7 @@ from mlcourse.grading.calling import Clock, Outcome, call_by_position, make_call
 from mlcourse.grading.forbidden import called_names, forbidden_use
 from mlcourse.grading.inside.shell import Notebook
 from mlcourse.grading.plain import from_plain
-from mlcourse.grading.shortcuts import Check, find_shortcuts, too_deep
+from mlcourse.grading.shortcuts import Check, ExhaustedError, find_shortcuts, too_deep
 from mlcourse.grading.wire import ClosedError, WireError, pack, receive_with_descriptor, send
 
 FORK_TRIES, FORK_PAUSE = 50, 0.1
@@ -91,7 +91,11 @@ class Worker:
             for name, check in checks.items()
         }
         hidden = [position for position, cell in enumerate(plain) if too_deep(cell)]
-        return {"shortcuts": find_shortcuts(plain, asked, modules), "too_deep": hidden}
+        try:
+            found = find_shortcuts(plain, asked, modules)
+        except ExhaustedError:
+            return {"shortcuts": {}, "too_deep": hidden, "exhausted": True}
+        return {"shortcuts": found, "too_deep": hidden, "exhausted": False}
 
     def _transformed(self, cell: str) -> str:
         try:

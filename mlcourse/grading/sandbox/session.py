@@ -105,7 +105,7 @@ class Session:
             self._lose(self.main)
             return None
         self.refused = set(found["too_deep"])
-        return dict(found["shortcuts"])
+        return None if found["exhausted"] else dict(found["shortcuts"])
 
     def run(self, source: str) -> CellResult:
         """Run the next cell."""

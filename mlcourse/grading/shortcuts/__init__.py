@@ -16,12 +16,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mlcourse.grading.shortcuts import attributes, calls, elements, expressions, statements
-from mlcourse.grading.shortcuts.interpreter import Interpreter, parse, read
+from mlcourse.grading.shortcuts.interpreter import MAX_STEPS, Interpreter, parse, read
 from mlcourse.grading.shortcuts.names import Targets
 from mlcourse.grading.shortcuts.search import Search
 
-__all__ = ["Check", "find_shortcuts", "too_deep"]
+__all__ = ["Check", "ExhaustedError", "find_shortcuts", "too_deep"]
 TABLES = (attributes, calls, elements, expressions, statements)  # they fill the tables of the interpreter
+
+
+class ExhaustedError(Exception):
+    """A text that is too long to be searched: nobody knows what it does."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,11 @@ def find_shortcuts(
     -------
     dict of str to str
 
+    Raises
+    ------
+    ExhaustedError
+        If there is too much text, or a module that is nested too deeply.
+
     Examples
     --------
     >>> check = Check(2, "softmax", ("torch.softmax",), "mlcourse.attention")
@@ -72,6 +81,8 @@ def find_shortcuts(
     """
     targets = {name: Targets(check.forbidden, check.home) for name, check in checks.items()}
     run = Interpreter(lambda dotted: any(target.match(dotted) for target in targets.values()))
+    if any(too_deep(text) for text in (modules or {}).values()):
+        raise ExhaustedError("A module beside the notebook is nested too deeply.")
     run.run_beside(modules or {})
     places = {name: min(max(check.position, 0), len(cells)) for name, check in checks.items()}
     found: dict[str, str] = {}
@@ -81,6 +92,8 @@ def find_shortcuts(
                 found[name] = shortcut
         if position < len(cells):
             run.run_cell(cells[position])
+        if run.steps > MAX_STEPS:
+            raise ExhaustedError("The text is too long to be searched to its end.")
     return found
 
 

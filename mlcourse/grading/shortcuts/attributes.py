@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import sys
+from importlib.machinery import PathFinder
 from typing import Any
 
 from mlcourse.grading.shortcuts.interpreter import ATTRIBUTES, Interpreter
@@ -62,12 +64,28 @@ def _patch_key(owner: Path | Data, name: str) -> Any:
     return owner.name if found is MISSING else id(found), name
 
 
+def patch_of(run: Interpreter, owner: Path, name: str) -> Meanings | None:
+    """Return what somebody has put in the place of a module's attribute, or None."""
+    return run.patches.get(_patch_key(owner, name)) if run.patches else None
+
+
 def module_named(run: Interpreter, name: str) -> Meanings:
     """Return what an import of a module gives: what somebody has put in its place, or the module."""
     patched = run.patches.get(("sys.modules", name))
     if patched:
         return patched
-    return one(run.beside[name]) if name in run.beside else one(Path(name))
+    if name not in run.beside:
+        return one(Path(name))
+    # Which of the two is meant, where both have the name, depends on the path at that moment.
+    return join(one(run.beside[name]), one(Path(name)) if _is_installed(name) else NOTHING)
+
+
+def _is_installed(name: str) -> bool:
+    """Return whether Python has a module of this name that is not one beside the notebook."""
+    first = name.partition(".")[0]
+    if first in sys.stdlib_module_names or first in sys.builtin_module_names:
+        return True
+    return PathFinder.find_spec(first, [place for place in sys.path if place]) is not None
 
 
 def _of_path(run: Interpreter, owner: Path, name: str) -> Meanings:
@@ -79,7 +97,7 @@ def _of_path(run: Interpreter, owner: Path, name: str) -> Meanings:
         return one(GETATTR) if owner.name in BASES else one(Bound(one(GETATTR), Arguments((one(owner),))))
     if owner.name == "ipython" and name == "user_ns":
         return one(Namespace(run.module))
-    patched = run.patches.get(_patch_key(owner, name)) if run.patches else None
+    patched = patch_of(run, owner, name)
     if patched is not None:
         return patched
     return DATA if len(owner.name) > LONGEST_PATH else one(Path(f"{owner.name}.{name}"))
@@ -231,7 +249,12 @@ def _of_super(run: Interpreter, owner: Super, name: str) -> Meanings:
 
 
 def _of_container(run: Interpreter, owner: Container, name: str) -> Meanings:
-    return owner.element(one(Constant(name))) if owner.record else one(Operation(owner, name))
+    if not owner.record:
+        return one(Operation(owner, name))
+    found = owner.element(one(Constant(name)))
+    if not found and owner in run.beside.values():  # a module may answer for what it does not hold
+        return run.call(owner.items.get("__getattr__", NOTHING), Arguments((one(Constant(name)),)))
+    return found
 
 
 def _of_text(run: Interpreter, owner: Any, name: str) -> Meanings:

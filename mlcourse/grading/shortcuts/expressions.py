@@ -7,6 +7,7 @@ import builtins
 import itertools
 from typing import Any
 
+from mlcourse.grading.shortcuts.attributes import patch_of
 from mlcourse.grading.shortcuts.constants import combine, glue, sliced
 from mlcourse.grading.shortcuts.interpreter import EXPRESSIONS, Interpreter, look_at_parts
 from mlcourse.grading.shortcuts.meanings import (
@@ -45,10 +46,15 @@ def _name(run: Interpreter, node: ast.Name) -> Meanings:
     found = run.scope.find(node.id)
     if found is not None:
         return found
+    if node.id == "__name__" and run.scope.module.name:
+        return one(Constant(run.scope.module.name))
     if node.id in NAMES_OF_MODULES:
         return one(NAMES_OF_MODULES[node.id])
     if hasattr(builtins, node.id) or node.id in NOTEBOOK_NAMES:
         return run.attribute(one(Path("builtins")), node.id)
+    added = patch_of(run, Path("builtins"), node.id)
+    if added:
+        return added
     if run.module.stars:  # bound by nobody else
         return join(*(run.attribute(one(Path(module)), node.id) for module in run.module.stars))
     run.fails_here()

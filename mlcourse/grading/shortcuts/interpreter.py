@@ -100,7 +100,7 @@ class Interpreter:
 
     def run_beside(self, modules: Mapping[str, str]) -> None:
         """Follow the modules that lie beside the notebook, each in a scope of its own."""
-        scopes = {name: Scope("module", package=_package(name, modules)) for name in modules}
+        scopes = {name: Scope("module", name=name, package=_package(name, modules)) for name in modules}
         self.beside = {name: Container(scope.names, record=True) for name, scope in scopes.items()}
         for name in [*self.beside]:
             while "." in name:  # a part of a package is an attribute of the package

@@ -34,7 +34,8 @@ class Scope:
     returns: Meanings = NOTHING
     yields: Meanings = NOTHING
     stars: list[str] = field(default_factory=list)  # modules, not loaded, of which everything was imported
-    package: str = ""  # of a module beside the notebook: where its relative imports begin
+    name: str = ""  # of a module beside the notebook
+    package: str = ""  # where its relative imports begin
 
     @property
     def module(self) -> Scope:
