@@ -22,7 +22,7 @@ from mlcourse.exercises.catalogue import chapters
 from mlcourse.grading.sandbox import Limits, WarmParent
 from mlcourse.grading.sandbox.limits import MIB
 from mlcourse.grading.sandbox.session import Session
-from mlcourse.grading.submission import Grader
+from mlcourse.grading.submission import Grader, seed_of
 from mlcourse.grading.wire import WireError
 
 pytestmark = [
@@ -809,7 +809,9 @@ def r2_score(y, predictions):
 def hidden_of(grader, source, files=None):
     """Return the first hidden case that a submission of this source would get."""
     cells = [nbformat.v4.new_code_cell(source), nbformat.v4.new_code_cell(CHECK)]
-    grader.grade(nbformat.v4.new_notebook(cells=cells), files)
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    grader.grade(notebook, files)
+    assert grader.own_seed == seed_of(grader.seed, notebook, files or {})  # so that it can be found again
     cases = grader.prepare(grader.exercises["linear_regression.r2_score"]).cases
     return [case.inputs["y"].tolist() for case, _ in cases if case.group == "random"]
 

@@ -18,6 +18,8 @@ import nbformat
 import pytest
 
 from mlcourse.exercises.catalogue import chapters
+from mlcourse.grading.companions import files_beside
+from mlcourse.grading.submission import seed_of
 from tools.release import ROOT, release
 
 from . import evidence
@@ -175,10 +177,18 @@ def chosen(items: list[pytest.Item]) -> list[Attack]:
 
 
 def learn_the_seed(batch: Batch) -> None:
-    """Add the seed that was drawn, and the hidden inputs that it gives, to what nobody may see."""
+    """Add the seed that was drawn, and the hidden inputs of every submission, to what nobody may see."""
     text = (batch.course / ".mlcourse-seed").read_text(encoding="utf-8").strip()
     batch.tokens["seed"] = text
-    batch.hidden = {name: evidence.hidden_digits(name, int(text)) for name in ASSIGNMENTS}
+    for name in ASSIGNMENTS:
+        batch.hidden[name] = evidence.hidden_digits(name, int(text))
+        for path in batch.course.glob(f"autograded/*/{name}/{name}.ipynb"):
+            student = path.parents[1].name
+            files = files_beside(batch.course / "submitted" / student / name)[0]
+            own = evidence.hidden_digits(name, seed_of(int(text), nbformat.read(path, as_version=4), files))
+            assert own - batch.hidden[name], "a submission has no hidden inputs of its own"
+            # Those of the honest ones, nobody may see; those of an attack, it may not show.
+            batch.hidden[name if (student, name) in batch.honest else f"{student}/{name}"] |= own
 
 
 @pytest.mark.parametrize("name", [attack.name for attack in ATTACKS])
