@@ -126,7 +126,7 @@ def test_the_sample_earns_exactly_what_it_deserves(course):
         "check_mse_gradient": 0,  # the gradient of the sum, a known misconception
         "check_gradient_descent": 6,
         "check_fit_ridge": 0,  # not written
-        "check_r2_score": 5,  # all but the edge: targets that are all equal
+        "check_r2_score": 5,  # all but one property: targets that are all equal
         "check_reduce_loss": 6,
         "explain_step_size": None,  # waits for a person
     }

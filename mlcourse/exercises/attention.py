@@ -173,6 +173,53 @@ def length_from_axis_one(q, k):
     return q @ k.mT / sqrt(q.shape[1])
 
 
+SINGLE_MATRICES_ALONE = (
+    "Your code is written for a single matrix of queries and one of keys, and stops when batch axes stand in front. "
+    "Name no axis that you do not need: d_k is q.shape[-1], and einsum takes any axes in front as `...td,...sd->...ts`."
+)
+ONE_BATCH_AXIS_ALONE = (
+    "Your code is written for exactly one batch axis. There may be none, or several. Count axes from the back, which "
+    "is the same with any number in front: d_k is q.shape[-1], and k.mT or k.transpose(-2, -1) swaps the last two."
+)
+
+
+@attention_scores.misconception(SINGLE_MATRICES_ALONE)
+def two_axes_unpacked(q, k):
+    _T, d_k = q.shape
+    return q @ k.mT / sqrt(d_k)
+
+
+@attention_scores.misconception(SINGLE_MATRICES_ALONE)
+def two_axes_in_einsum(q, k):
+    return torch.einsum("td,sd->ts", q, k) / sqrt(q.shape[-1])
+
+
+@attention_scores.misconception(ONE_BATCH_AXIS_ALONE)
+def three_axes_unpacked(q, k):
+    _B, _T, d_k = q.shape
+    return q @ k.mT / sqrt(d_k)
+
+
+@attention_scores.misconception(ONE_BATCH_AXIS_ALONE)
+def three_axes_in_einsum(q, k):
+    return torch.einsum("btd,bsd->bts", q, k) / sqrt(q.shape[-1])
+
+
+@attention_scores.misconception(ONE_BATCH_AXIS_ALONE)
+def axes_one_and_two_swapped(q, k):
+    return q @ k.transpose(1, 2) / sqrt(q.shape[-1])
+
+
+@attention_scores.misconception(ONE_BATCH_AXIS_ALONE + " torch.bmm takes three axes, no more and no fewer: use @.")
+def batches_of_matrices_alone(q, k):
+    return torch.bmm(q, k.mT) / sqrt(q.shape[-1])
+
+
+@attention_scores.misconception(ONE_BATCH_AXIS_ALONE + " And @ takes any number of axes, where torch.bmm wants three.")
+def batches_with_axes_one_and_two_swapped(q, k):
+    return torch.bmm(q, k.transpose(1, 2)) / sqrt(q.shape[-1])
+
+
 @attention_scores.always("A query twice as long has scores twice as large.")
 def linear_in_queries(call, rng):
     q, k = normal(rng, 2, 3, 4), normal(rng, 2, 5, 4)
@@ -349,7 +396,7 @@ def masked_softmax(rng):
         scores=tensor([[0, three, 2, 1], [1, 2, 3, 4], [3, 3, half, half]]),
         mask=torch.tensor([[True, True, False, False], [False] * 4, [False, False, True, True]]),
     )
-    yield worked(scores=tensor([[1000, 1000, 2000]]), mask=torch.tensor([[True, True, False]]))
+    yield worked(scores=tensor([[1000, 1000, 2000], [0, 0, 7]]), mask=torch.tensor([[True, True, False]] * 2))
     yield random(scores=normal(rng, 2, 4, 6), mask=patchy_mask(rng, 2, 4, 6))
     yield random(scores=normal(rng, 2, 5, 3), mask=patchy_mask(rng, 5, 3))
     yield random(scores=normal(rng, 2, 3, 4, 7), mask=patchy_mask(rng, 2, 1, 4, 7))
@@ -459,6 +506,43 @@ def fills_in_place(scores, mask):
     return torch.softmax(scores.masked_fill_(~mask, -torch.inf), dim=-1).nan_to_num(0.0)
 
 
+CHANGES_THE_SCORES = (
+    "There are two mistakes. You write into the scores of the caller: a name with an underscore at its end, such as "
+    "masked_fill_, changes its tensor, and masked_fill gives a new one. "
+)
+NAN_IF_BLIND = "And a row in which nothing may be seen becomes nan: it must get zeros."
+EVEN_IF_BLIND = (
+    "And a row in which nothing may be seen gets equal shares, because a finite number stands in place of minus "
+    "infinity: it must get zeros."
+)
+
+
+@masked_softmax.misconception(CHANGES_THE_SCORES + NAN_IF_BLIND)
+def fills_in_place_and_divides_by_zero(scores, mask):
+    return torch.softmax(scores.masked_fill_(~mask, -torch.inf), dim=-1)
+
+
+@masked_softmax.misconception(CHANGES_THE_SCORES + EVEN_IF_BLIND)
+def fills_in_place_evenly(scores, mask):
+    return torch.softmax(scores.masked_fill_(~mask, -1e9), dim=-1)
+
+
+@masked_softmax.misconception(
+    CHANGES_THE_SCORES + "And " + SCORE_THAT_MAY_OCCUR + ". A row in which nothing may be seen gets equal shares with "
+    "it, where it must get zeros."
+)
+def fills_in_place_with_a_score(scores, mask):
+    return torch.softmax(scores.masked_fill_(~mask, -1e4), dim=-1)
+
+
+@masked_softmax.misconception(
+    CHANGES_THE_SCORES + "And " + SCORE_THAT_MAY_OCCUR + ": where the visible scores are as low as that, the hidden "
+    "keys take a part of the sum."
+)
+def fills_in_place_with_a_score_then_hides(scores, mask):
+    return torch.softmax(scores.masked_fill_(~mask, -1e4), dim=-1) * mask
+
+
 BOOLEAN_INDEX = (
     "scores[~mask] needs a mask of exactly the shape of scores, and stops when the mask has fewer axes, or an axis of "
     "size 1. masked_fill and torch.where broadcast the mask for you"
@@ -476,6 +560,23 @@ def boolean_index(scores, mask):
 def boolean_index_in_place(scores, mask):
     scores[~mask] = -torch.inf
     return torch.softmax(scores, dim=-1).nan_to_num(0.0)
+
+
+for ending, fill, blind_rows in (("_and_divides_by_zero", -torch.inf, NAN_IF_BLIND), ("_evenly", -1e9, EVEN_IF_BLIND)):
+
+    @masked_softmax.misconception(f"{BOOLEAN_INDEX}. {blind_rows}", name="boolean_index" + ending)
+    def boolean_index_without_care(scores, mask, fill=fill):
+        scores = scores.clone()
+        scores[~mask] = fill
+        return torch.softmax(scores, dim=-1)
+
+    @masked_softmax.misconception(
+        f"{BOOLEAN_INDEX}, and leave the scores of the caller as they are. {blind_rows}",
+        name="boolean_index_in_place" + ending,
+    )
+    def boolean_index_in_place_without_care(scores, mask, fill=fill):
+        scores[~mask] = fill
+        return torch.softmax(scores, dim=-1)
 
 
 def divide(e, guarded):
@@ -507,6 +608,33 @@ for guarded, ending, more in ((True, "", ""), (False, "_and_divides_by_zero", BL
     masked_softmax.misconception(OVERFLOWS + more, name="overflows_where_seen" + ending)(
         exponentials(lambda e, mask: e.masked_fill(~mask, 0.0), guarded)
     )
+
+
+ONE_MAXIMUM = (
+    "You subtract one maximum, that of the whole tensor, from all rows. In a row whose scores lie far below it every "
+    "exponential underflows to 0, and nothing is left to share. Each row needs its own maximum over the keys that it "
+    "may see: max(dim=-1, keepdim=True)."
+)
+
+
+def one_maximum(guarded):
+    def weights(scores, mask):
+        scores = scores.masked_fill(~mask, -torch.inf)
+        return divide(torch.exp(scores - scores.max()), guarded)
+
+    return weights
+
+
+def one_maximum_of_all(guarded):
+    return lambda scores, mask: divide(torch.exp(scores - scores.max()) * mask, guarded)
+
+
+for guarded, ending, more in ((True, "", ""), (False, "_and_divides_by_zero", BLIND_ROWS_TOO)):
+    masked_softmax.misconception(ONE_MAXIMUM + more, name="one_maximum" + ending)(one_maximum(guarded))
+    masked_softmax.misconception(
+        ONE_MAXIMUM + " Hide keys before you take it: a hidden score may be the largest." + more,
+        name="one_maximum_of_all_scores" + ending,
+    )(one_maximum_of_all(guarded))
 
 
 @masked_softmax.misconception(
@@ -672,6 +800,32 @@ def first_axes_of_keys_swapped(q, k, v, mask=None):
 )
 def all_axes_of_keys_reversed(q, k, v, mask=None):
     return attend(q @ k.permute(*reversed(range(k.ndim))) / sqrt(q.shape[-1]), v, mask)
+
+
+@scaled_dot_product_attention.misconception(
+    "Your code is written for a single matrix of queries, and stops when batch axes stand in front. Name no axis that "
+    "you do not need: d_k is q.shape[-1]."
+)
+def queries_unpacked_into_two_axes(q, k, v, mask=None):
+    _T, d_k = q.shape
+    return attend(q @ k.mT / sqrt(d_k), v, mask)
+
+
+@scaled_dot_product_attention.misconception(
+    "Your code is written for exactly one batch axis, and stops when there is none. Name no axis that you do not need: "
+    "d_k is q.shape[-1]."
+)
+def queries_unpacked_into_three_axes(q, k, v, mask=None):
+    _B, _T, d_k = q.shape
+    return attend(q @ k.mT / sqrt(d_k), v, mask)
+
+
+@scaled_dot_product_attention.misconception(
+    "You swap the axes 1 and 2 of k, counted from the front. That needs exactly one batch axis, and there may be none, "
+    "or several. Counted from the back it is always the last two: k.mT, or k.transpose(-2, -1)."
+)
+def axes_one_and_two_of_keys_swapped(q, k, v, mask=None):
+    return attend(q @ k.transpose(1, 2) / sqrt(q.shape[-1]), v, mask)
 
 
 @scaled_dot_product_attention.misconception(
@@ -987,6 +1141,41 @@ split_heads.misconception(
 )((split_by_size, merge_right))
 
 
+SIZE_IS_A_FLOAT = (
+    "The size of a head is a float: in Python / always gives one, even where nothing is left over, and an axis needs a "
+    "whole number. Divide by //."
+)
+
+
+def split_by_reshape_to_a_float(x, n_heads):
+    B, T, C = x.shape
+    return x.reshape(B, T, n_heads, C / n_heads).transpose(1, 2)
+
+
+def split_by_chunks_of_a_float(x, n_heads):
+    return torch.stack(x.split(x.shape[-1] / n_heads, dim=-1), dim=1)
+
+
+def split_by_slices_of_a_float(x, n_heads):
+    size = x.shape[-1] / n_heads
+    return torch.stack([x[..., i * size : (i + 1) * size] for i in range(n_heads)], dim=1)
+
+
+split_heads.misconception(SIZE_IS_A_FLOAT, name="size_is_a_float")((split_by_reshape_to_a_float, merge_right))
+split_heads.misconception(SIZE_IS_A_FLOAT, name="size_is_a_float_in_split")((split_by_chunks_of_a_float, merge_right))
+split_heads.misconception(SIZE_IS_A_FLOAT, name="size_is_a_float_in_slices")((split_by_slices_of_a_float, merge_right))
+split_heads.misconception(
+    "merge_heads only swaps the axes back: (B, T, N, H). The heads must then be laid side by side, in one axis of N H "
+    "channels: flatten the last two axes. split_heads is right.",
+    name="merge_without_flattening",
+)((split_right, lambda heads: heads.transpose(1, 2)))
+split_heads.misconception(
+    "merge_heads returns the heads as they came, (B, N, T, H). Merging undoes splitting: swap heads and positions "
+    "back, then lay the heads side by side, (B, T, N H). split_heads is right.",
+    name="merge_does_nothing",
+)((split_right, lambda heads: heads))
+
+
 @split_heads.always("Merging undoes splitting.")
 def round_trip(call, rng):
     x = normal(rng, 2, 5, 12)
@@ -1027,7 +1216,7 @@ def multi_head_attention(rng):
         q_in=tensor([[[1, 0, 0], [0, 1, 0]]]),
         kv_in=tensor([[[1, 0], [0, 1], [1, 1]]]),
         W_Q=tensor([[1, 0, 0, 1], [0, 2, 1, 0], [0, 0, 0, 0]]),
-        W_K=tensor([[1, 0, 0, 1], [0, 1, 2, 0]]),
+        W_K=tensor([[1, 0, 1, 3], [0, 1, 1, 0]]),
         W_V=tensor([[1, 2], [3, 6]]),
         W_O=tensor([[1, 0, 2, 0], [0, 1, 0, 3]]),
         n_heads=2,
@@ -1244,6 +1433,133 @@ def sides_swapped(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
 )
 def weights_of_linear_layers(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
     return many_heads(weigh_right)(q_in, kv_in, W_Q.mT, W_K.mT, W_V.mT, W_O.mT, n_heads, mask)
+
+
+VALUES_CUT_BY_KEYS = (
+    "You cut the values by d_k, the width of a query. A head's values have a width of their own, d_v: head i owns the "
+    "columns i d_v to (i + 1) d_v - 1 of W_V, and d_v is W_V.shape[1] // n_heads. The two often agree, but need not."
+)
+
+
+def block(x, i, size):
+    return x[..., i * size : (i + 1) * size]
+
+
+def heads_with_sliced_values(q_in, kv_in, W_Q, W_K, W_V, n_heads, mask):
+    d_k = W_Q.shape[1] // n_heads
+    for i in range(n_heads):
+        q, k, v = (block(x @ W, i, d_k) for x, W in ((q_in, W_Q), (kv_in, W_K), (kv_in, W_V)))
+        yield weigh_right(q @ k.mT / sqrt(d_k), mask) @ v
+
+
+@multi_head_attention.misconception(VALUES_CUT_BY_KEYS)
+def values_sliced_by_keys(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    return torch.cat(list(heads_with_sliced_values(q_in, kv_in, W_Q, W_K, W_V, n_heads, mask)), dim=-1) @ W_O
+
+
+@multi_head_attention.misconception(VALUES_CUT_BY_KEYS + " The rows of W_O that belong to head i are the same d_v.")
+def values_and_outputs_sliced_by_keys(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    d_k, heads = W_Q.shape[1] // n_heads, heads_with_sliced_values(q_in, kv_in, W_Q, W_K, W_V, n_heads, mask)
+    return sum(head @ W_O[i * d_k : (i + 1) * d_k] for i, head in enumerate(heads))
+
+
+@multi_head_attention.misconception(VALUES_CUT_BY_KEYS + " The rows of W_O you cut by d_v, and that is right.")
+def values_sliced_by_keys_outputs_right(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    d_v, heads = W_V.shape[1] // n_heads, heads_with_sliced_values(q_in, kv_in, W_Q, W_K, W_V, n_heads, mask)
+    return sum(head @ W_O[i * d_v : (i + 1) * d_v] for i, head in enumerate(heads))
+
+
+@multi_head_attention.misconception(VALUES_CUT_BY_KEYS)
+def values_reshaped_by_keys(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    q, k, v = q_in @ W_Q, kv_in @ W_K, kv_in @ W_V
+    d_k = q.shape[-1] // n_heads
+    q, k, v = (x.reshape(*x.shape[:2], n_heads, d_k).transpose(1, 2) for x in (q, k, v))
+    return merge_right(weigh_right(q @ k.mT / sqrt(d_k), mask) @ v) @ W_O
+
+
+@multi_head_attention.misconception(
+    "You cut queries and keys into heads of d / N channels, the width of the model divided by the number of heads. "
+    "Here W_Q decides how wide a head is, and N d_k need not be d: d_k is W_Q.shape[1] // n_heads, and d_v is "
+    "W_V.shape[1] // n_heads."
+)
+def reshaped_to_width_over_heads(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    def split(x, n_heads):
+        return x.reshape(*x.shape[:2], n_heads, q_in.shape[-1] // n_heads).transpose(1, 2)
+
+    return many_heads(weigh_right, split=split)(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask)
+
+
+KEYS_COUNTED_LIKE_QUERIES = (
+    "You reshape keys and values with T, the length of q_in. They come from kv_in, which has its own length S: read it "
+    "from kv_in.shape[1]. In self-attention the two are equal, in cross-attention they differ."
+)
+
+
+def heads_of_length(x, T, n_heads, size):
+    return x.reshape(x.shape[0], T, n_heads, size).transpose(1, 2)
+
+
+@multi_head_attention.misconception(KEYS_COUNTED_LIKE_QUERIES)
+def keys_counted_like_queries(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    T, d_k, d_v = q_in.shape[1], W_Q.shape[1] // n_heads, W_V.shape[1] // n_heads
+    q, k = heads_of_length(q_in @ W_Q, T, n_heads, d_k), heads_of_length(kv_in @ W_K, T, n_heads, d_k)
+    v = heads_of_length(kv_in @ W_V, T, n_heads, d_v)
+    return merge_right(weigh_right(q @ k.mT / sqrt(d_k), mask) @ v) @ W_O
+
+
+@multi_head_attention.misconception(KEYS_COUNTED_LIKE_QUERIES + " A -1 for the width of a head only hides that.")
+def keys_counted_like_queries_and_width_guessed(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    T = q_in.shape[1]
+    q, k, v = (heads_of_length(x @ W, T, n_heads, -1) for x, W in ((q_in, W_Q), (kv_in, W_K), (kv_in, W_V)))
+    return merge_right(weigh_right(q @ k.mT / sqrt(q.shape[-1]), mask) @ v) @ W_O
+
+
+MERGED_WIDTH = (
+    "The heads are merged to the wrong width. Laid side by side they have N d_v channels, the number of rows of W_O; "
+)
+
+
+def merged_to(width):
+    def attention_of_heads(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+        heads = heads_of(q_in, kv_in, W_Q, W_K, W_V, n_heads, mask, scale_of_head(W_Q, n_heads))
+        return heads.transpose(1, 2).reshape(*q_in.shape[:2], width(q_in, W_Q)) @ W_O
+
+    return attention_of_heads
+
+
+multi_head_attention.misconception(
+    MERGED_WIDTH + "d, the width of q_in, is another number. flatten(-2), or -1 in the reshape, finds the right one.",
+    name="merged_to_width_of_model",
+)(merged_to(lambda q_in, W_Q: q_in.shape[-1]))
+multi_head_attention.misconception(
+    MERGED_WIDTH + "N d_k is the width of all queries. flatten(-2), or -1 in the reshape, finds the right one.",
+    name="merged_to_width_of_queries",
+)(merged_to(lambda q_in, W_Q: W_Q.shape[-1]))
+
+
+@multi_head_attention.misconception(
+    "You reshape the result to (B, T, d), as if it were as wide as q_in. W_O decides: the result has d_out channels, "
+    "W_O.shape[1], and after the product with W_O nothing is left to reshape."
+)
+def result_reshaped_to_width_of_model(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    return many_heads(weigh_right)(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask).reshape(q_in.shape)
+
+
+HEADS_NOT_MERGED = (
+    "The heads meet W_O before they are merged, one head of d_v channels at a time, and W_O has N d_v rows. Swap heads "
+    "and positions, lay the heads side by side, (B, T, N d_v), then multiply by W_O."
+)
+
+
+@multi_head_attention.misconception(HEADS_NOT_MERGED)
+def heads_swapped_and_not_merged(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    heads = heads_of(q_in, kv_in, W_Q, W_K, W_V, n_heads, mask, scale_of_head(W_Q, n_heads))
+    return heads.transpose(1, 2) @ W_O
+
+
+@multi_head_attention.misconception(HEADS_NOT_MERGED)
+def heads_not_merged(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    return heads_of(q_in, kv_in, W_Q, W_K, W_V, n_heads, mask, scale_of_head(W_Q, n_heads)) @ W_O
 
 
 @multi_head_attention.always("The result is the sum of what each head gives alone.")
@@ -1541,8 +1857,9 @@ def single_precision_result(T, d_model):
 
 
 DIGITS_LOST = (
-    "You compute in float32 and convert at the end, which brings no digits back: at position 400 the angle is already "
-    "off in its fifth decimal. Start with float64: pass dtype to arange."
+    "Your angles are float32, and converting them, or writing them into a float64 table, brings no digits back: at "
+    "position 400 the sixth decimal is already wrong. torch.arange(T) divided by a number gives float32, so start with "
+    "float64: pass dtype to arange."
 )
 
 
@@ -1554,6 +1871,32 @@ def converted_at_the_end(T, d_model):
 @sinusoidal_positions.misconception(DIGITS_LOST)
 def power_converted_at_the_end(T, d_model):
     return single_precision_power(T, d_model).double()
+
+
+def table_of(single):
+    def positions(T, d_model):
+        a = single(T, d_model).double()
+        return pairs(a.sin(), a.cos())
+
+    return positions
+
+
+def columns(T, d_model, angle):
+    return torch.stack([angle(torch.arange(T), 2 * pair / d_model) for pair in range(d_model // 2)], dim=-1)
+
+
+# Angles in float32, by the ways in which they are written: each is rounded differently.
+SINGLE_ANGLES = {
+    "exp": lambda T, d: torch.arange(T)[:, None] * torch.exp(-torch.arange(0, d, 2) / d * log(10_000.0)),
+    "quotient": lambda T, d: torch.arange(T)[:, None] / 10_000.0 ** (torch.arange(0, d, 2) / d),
+    "quotient_by_column": lambda T, d: columns(T, d, lambda t, exponent: t / 10_000**exponent),
+    "product_by_column": lambda T, d: columns(T, d, lambda t, exponent: t * 10_000**-exponent),
+    "number_by_number": lambda T, d: torch.tensor(
+        [[t / 10_000 ** (2 * pair / d) for pair in range(d // 2)] for t in range(T)], dtype=torch.float32
+    ),
+}
+for way, single in SINGLE_ANGLES.items():
+    sinusoidal_positions.misconception(DIGITS_LOST, name=f"angles_in_float32_{way}")(table_of(single))
 
 
 @sinusoidal_positions.always("The product of two rows depends on their distance alone.")

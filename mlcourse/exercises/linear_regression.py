@@ -43,6 +43,7 @@ def fit_least_squares(rng):
     """Weights and intercept with the smallest sum of squared residuals, also when columns repeat one another."""
     yield worked(X=X4.copy(), y=Y4.copy())
     yield worked(X=np.hstack([X4, X4]), y=Y4.copy())
+    yield worked(X=np.column_stack([X4, [0.0, 2.0, 0.0, 2.0]]), y=Y4.copy())  # columns with different means
     for n, p in [(7, 3), (9, 2), (12, 5)]:
         X, y = data(rng, n, p)
         yield random(X=X, y=y)
@@ -201,6 +202,163 @@ def ones_first_read_last(X, y):
     return theta[:-1], theta[-1]
 
 
+LSTSQ_NOT_UNPACKED = (
+    "numpy.linalg.lstsq returns four things in a tuple: the solution, the sums of squared residuals, the rank and the "
+    "singular values. Take the first: `np.linalg.lstsq(A, y, rcond=None)[0]`."
+)
+
+
+@fit_least_squares.misconception(LSTSQ_NOT_UNPACKED)
+def lstsq_cut_in_two(X, y):
+    theta = np.linalg.lstsq(ones_last(X), y, rcond=None)
+    return theta[:-1], theta[-1]
+
+
+@fit_least_squares.misconception(LSTSQ_NOT_UNPACKED)
+def lstsq_cut_in_two_with_ones_first(X, y):
+    theta = np.linalg.lstsq(np.hstack([np.ones((X.shape[0], 1)), X]), y, rcond=None)
+    return theta[1:], theta[0]
+
+
+@fit_least_squares.misconception(LSTSQ_NOT_UNPACKED + " Then cut it into weights and intercept.")
+def lstsq_returned_whole(X, y):
+    return np.linalg.lstsq(ones_last(X), y, rcond=None)
+
+
+@fit_least_squares.misconception(LSTSQ_NOT_UNPACKED)
+def lstsq_multiplied(X, y):
+    weights = np.linalg.lstsq(X - X.mean(axis=0), y - y.mean(), rcond=None)
+    return weights, y.mean() - X.mean(axis=0) @ weights
+
+
+@fit_least_squares.misconception(LSTSQ_NOT_UNPACKED)
+def lstsq_beside_the_intercept(X, y):
+    weights = np.linalg.lstsq(X - X.mean(axis=0), y - y.mean(), rcond=None)
+    return weights, y.mean() - X.mean(axis=0) @ weights[0]
+
+
+@fit_least_squares.misconception(
+    "You return all parameters in one array. Cut it in two where you put the column of ones: the weights, one per "
+    "column of X, and the intercept, a number."
+)
+def parameters_not_cut(X, y):
+    return np.linalg.lstsq(ones_last(X), y, rcond=None)[0]
+
+
+ONE_MEAN_FOR_ALL_COLUMNS = (
+    "X.mean() without an axis is one number, the mean over all columns together. Centering needs the mean of each "
+    "column: X.mean(axis=0), of shape (p,)."
+)
+
+
+def weights_about_one_mean(X, y):
+    return np.linalg.lstsq(X - X.mean(), y - y.mean(), rcond=None)[0]
+
+
+@fit_least_squares.misconception(ONE_MEAN_FOR_ALL_COLUMNS)
+def centered_about_one_mean(X, y):
+    weights = weights_about_one_mean(X, y)
+    return weights, y.mean() - X.mean(axis=0) @ weights
+
+
+@fit_least_squares.misconception(ONE_MEAN_FOR_ALL_COLUMNS)
+def one_mean_for_all_columns(X, y):
+    weights = weights_about_one_mean(X, y)
+    return weights, y.mean() - np.sum(X.mean() * weights)
+
+
+@fit_least_squares.misconception(ONE_MEAN_FOR_ALL_COLUMNS)
+def one_mean_multiplied(X, y):
+    weights = weights_about_one_mean(X, y)
+    return weights, y.mean() - X.mean() @ weights
+
+
+@fit_least_squares.misconception(ONE_MEAN_FOR_ALL_COLUMNS)
+def weights_multiplied_by_one_mean(X, y):
+    weights = weights_about_one_mean(X, y)
+    return weights, y.mean() - weights @ X.mean()
+
+
+@fit_least_squares.misconception(ONE_MEAN_FOR_ALL_COLUMNS + " With one number for it, your intercept is an array.")
+def one_mean_times_weights(X, y):
+    weights = weights_about_one_mean(X, y)
+    return weights, y.mean() - X.mean() * weights
+
+
+STANDARDIZED_WEIGHTS = (
+    "You divide the features by their standard deviation before you fit, and return the weights of these new features. "
+    "Asked are weights for X as it is: divide each weight by the standard deviation of its column, "
+)
+
+
+def standardized(X):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        Z = (X - X.mean(axis=0)) / X.std(axis=0)
+    return np.where(np.isfinite(Z), Z, 0.0)
+
+
+@fit_least_squares.misconception(STANDARDIZED_WEIGHTS + "then use the result for the intercept.")
+def standardized_weights(X, y):
+    weights = np.linalg.lstsq(standardized(X), y - y.mean(), rcond=None)[0]
+    return weights, y.mean() - X.mean(axis=0) @ weights
+
+
+@fit_least_squares.misconception(STANDARDIZED_WEIGHTS + "and shift the intercept back, too.")
+def standardized_weights_and_intercept(X, y):
+    return np.linalg.lstsq(standardized(X), y - y.mean(), rcond=None)[0], y.mean()
+
+
+COUNTS_DIFFER = (
+    "np.cov divides by n - 1, np.var and np.mean by n, so your weights are off by the factor {factor}. Both parts must "
+    "count in the same way: use sums, or give np.cov ddof=0. "
+)
+
+
+@fit_least_squares.misconception(
+    COUNTS_DIFFER.format(factor="n / (n - 1)") + "And one feature at a time is no fit: features that move together "
+    "explain the same part of y, and you count it several times. Fit all weights in one problem."
+)
+def covariance_over_variance(X, y):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        weights = np.array([np.cov(x, y)[0, 1] / np.var(x) for x in X.T])
+    return weights, y.mean() - X.mean(axis=0) @ weights
+
+
+FIRST_FEATURE_ALONE = (
+    "You use the first column of X alone. There are p features, and each needs its weight: fit all in one problem."
+)
+
+
+@fit_least_squares.misconception(FIRST_FEATURE_ALONE)
+def first_feature_alone(X, y):
+    weights = np.array([np.cov(X[:, 0], y, ddof=0)[0, 1] / np.var(X[:, 0])])
+    return weights, y.mean() - weights[0] * X[:, 0].mean()
+
+
+@fit_least_squares.misconception(COUNTS_DIFFER.format(factor="n / (n - 1)") + FIRST_FEATURE_ALONE)
+def covariance_over_variance_of_the_first_feature(X, y):
+    weights = np.array([np.cov(X[:, 0], y)[0, 1] / np.var(X[:, 0])])
+    return weights, y.mean() - weights[0] * X[:, 0].mean()
+
+
+def covariances(X, y, ddof):
+    return (X - X.mean(axis=0)).T @ (y - y.mean()) / (len(y) - ddof)
+
+
+@fit_least_squares.misconception(COUNTS_DIFFER.format(factor="(n - 1) / n"))
+def matrix_over_n_minus_one(X, y):
+    gram = np.atleast_2d(np.cov(X, rowvar=False))
+    weights = np.linalg.pinv(gram, hermitian=True) @ covariances(X, y, ddof=0)
+    return weights, y.mean() - X.mean(axis=0) @ weights
+
+
+@fit_least_squares.misconception(COUNTS_DIFFER.format(factor="n / (n - 1)"))
+def matrix_over_n(X, y):
+    gram = np.atleast_2d(np.cov(X, rowvar=False, ddof=0))
+    weights = np.linalg.pinv(gram, hermitian=True) @ covariances(X, y, ddof=1)
+    return weights, y.mean() - X.mean(axis=0) @ weights
+
+
 # Properties allow 100 times the exercise's tolerance: they compute with numbers that are already allowed to be inexact.
 
 
@@ -335,6 +493,50 @@ def targets_as_a_column(A, y, theta):
 @mse_gradient.misconception(TARGETS_AS_A_COLUMN)
 def targets_as_a_column_then_averaged(A, y, theta):
     return np.mean(2 * (A @ theta - y[:, None]) @ A, axis=0)
+
+
+@mse_gradient.misconception(
+    "errors has shape (n,) and A has shape (n, d). `*` lines up the LAST axes, so n meets d. Make the errors a column, "
+    "errors[:, None] * A, and take the mean over the examples alone, axis=0. Or use a matrix product."
+)
+def errors_along_the_columns(A, y, theta):
+    return 2 * np.mean((A @ theta - y) * A, axis=0)
+
+
+NOT_ADDED_UP = (
+    "Your loop does not add up. `gradient = ...` throws away what earlier examples gave, so the last one is all that "
+    "remains. Start with zeros before the loop and write `gradient += ...`"
+)
+LEFT_EARLY = (
+    "Your function returns inside the loop, so it leaves after the first example. The return belongs behind the loop, "
+    "at the indentation of `for`"
+)
+
+for example, place, hint in ((-1, "last", NOT_ADDED_UP), (0, "first", LEFT_EARLY)):
+
+    @mse_gradient.misconception(hint + ".", name=f"{place}_example_alone")
+    def one_example(A, y, theta, example=example):
+        return 2 / A.shape[0] * (A[example] @ theta - y[example]) * A[example]
+
+    @mse_gradient.misconception(hint + ". And divide the sum by n.", name=f"{place}_example_alone_not_divided")
+    def one_example_not_divided(A, y, theta, example=example):
+        return 2 * (A[example] @ theta - y[example]) * A[example]
+
+
+@mse_gradient.misconception(
+    "You multiply by n where you must divide: Python reads `1 / 2 * n` from the left, as (1 / 2) * n. Put the "
+    "denominator in parentheses. And the factor is 2 / n: the square brings a 2 down, and the loss has no 1/2 in front."
+)
+def denominator_without_parentheses(A, y, theta):
+    return 1 / 2 * A.shape[0] * A.T @ (A @ theta - y)
+
+
+@mse_gradient.misconception(
+    "Your factor is 1 / (2 n), a fourth of the right one. The loss is the plain mean of the squares, without 1/2 in "
+    "front, and the derivative of a square brings a 2 down: 2 / n."
+)
+def half_of_the_mean_without_two(A, y, theta):
+    return A.T @ (A @ theta - y) / (2 * A.shape[0])
 
 
 @mse_gradient.misconception(
@@ -527,6 +729,17 @@ def gradient_without_two(A, y, start, step_size, steps):
     return np.stack(path)
 
 
+@gradient_descent.misconception(
+    "Your steps become shorter: you divide step k by k. Some methods do so, but here the step size is constant. The "
+    "steps shrink by themselves as the slope flattens."
+)
+def step_divided_by_k(A, y, start, step_size, steps):
+    path = [start]
+    for k in range(1, steps + 1):
+        path.append(path[-1] - step_size / k * slope(A, y, path[-1]))
+    return np.stack(path)
+
+
 @gradient_descent.always("With a step size below the bound the loss must never rise along the path.")
 def loss_never_rises(call, rng):
     A, y = rng.standard_normal((8, 3)), rng.standard_normal(8)
@@ -689,6 +902,70 @@ def wrong_entry_free(X, y, penalty):
 
 
 @fit_ridge.misconception(
+    "You leave the wrong entry free: the column of ones is last, and P[0, 0] = 0 spares the first weight. The "
+    "intercept pays, and a weight does not. Put the zero on the diagonal where the ones are: P[-1, -1]."
+)
+def wrong_entry_free_with_ones_last(X, y, penalty):
+    A = ones_last(X)
+    price = np.diag([0.0] + [penalty] * X.shape[1])
+    theta = np.linalg.lstsq(A.T @ A + price, A.T @ y, rcond=None)[0]
+    return theta[:-1], theta[-1]
+
+
+ONE_PRICE_PER_EXAMPLE = (
+    "Your identity matrix is (n, n), one price per example. The price is on the weights: X^T X is (p, p), with a row "
+    "and a column for each weight, and so must be the identity, np.eye(X.shape[1])."
+)
+
+
+@fit_ridge.misconception(ONE_PRICE_PER_EXAMPLE)
+def one_price_per_example(X, y, penalty):
+    x_mean = X.mean(axis=0)
+    gram, right = (X - x_mean).T @ (X - x_mean), (X - x_mean).T @ (y - y.mean())
+    weights = np.linalg.solve(gram + penalty * np.eye(len(y)), right)
+    return weights, y.mean() - x_mean @ weights
+
+
+@fit_ridge.misconception(ONE_PRICE_PER_EXAMPLE)
+def one_price_per_example_inverted(X, y, penalty):
+    x_mean = X.mean(axis=0)
+    gram, right = (X - x_mean).T @ (X - x_mean), (X - x_mean).T @ (y - y.mean())
+    weights = np.linalg.inv(gram + penalty * np.eye(len(y))) @ right
+    return weights, y.mean() - x_mean @ weights
+
+
+@fit_ridge.misconception(ONE_PRICE_PER_EXAMPLE + " With a column of ones beside X it is one larger, and free there.")
+def one_price_per_example_beside_ones(X, y, penalty):
+    A = ones_last(X)
+    theta = np.linalg.solve(A.T @ A + penalty * np.eye(len(y)), A.T @ y)
+    return theta[:-1], theta[-1]
+
+
+@fit_ridge.misconception("Both results are there, in the wrong order: the weights come first, then the intercept.")
+def ridge_intercept_returned_first(X, y, penalty):
+    weights, intercept = centered_ridge(X, y, penalty)
+    return intercept, weights
+
+
+STANDARDIZED_RIDGE = (
+    "You divide the features by their standard deviation before you fit, and return the weights of these new features. "
+    "They are no weights for X, and the penalty costs something else on them. Here the price is on the weights of X as "
+    "it is: only center"
+)
+
+
+@fit_ridge.misconception(STANDARDIZED_RIDGE + ".")
+def standardized_ridge_weights(X, y, penalty):
+    weights = centered_ridge(standardized(X), y, penalty)[0]
+    return weights, y.mean() - X.mean(axis=0) @ weights
+
+
+@fit_ridge.misconception(STANDARDIZED_RIDGE + ", and shift the intercept back.")
+def standardized_ridge_weights_and_intercept(X, y, penalty):
+    return centered_ridge(standardized(X), y, penalty)[0], y.mean()
+
+
+@fit_ridge.misconception(
     "You divide the features by their standard deviation before you fit. That is often wise, but it changes what the "
     "penalty costs, so it is another problem. Here the price is on the weights of X as it is: only center."
 )
@@ -732,12 +1009,8 @@ def r2_score(rng):
     for n, noise in [(7, 0.5), (5, 3.0), (11, 0.1)]:
         y = 5 + 2 * rng.standard_normal(n)
         yield random(y=y, predictions=0.7 * y + noise * rng.standard_normal(n))
-    yield edge(y=np.array([2.0]), predictions=np.array([2.0]))
-    yield edge(y=np.array([2.0]), predictions=np.array([3.0]))
-    yield edge(y=np.full(4, 2.0), predictions=np.full(4, 2.0))
-    yield edge(y=np.full(4, 2.0), predictions=np.array([2.0, 2.0, 2.0, 3.0]))
-    yield edge(y=np.full(3, 0.1), predictions=np.full(3, 0.1))
-    yield edge(y=np.full(3, 0.1), predictions=np.array([0.1, 0.1, 0.6]))  # the mean of three times 0.1 is not 0.1
+    # Small units, in which a number that was added below the fraction shows. Equal targets: see the properties.
+    yield edge(y=1e-4 * np.array([1.0, 3.0, 5.0]), predictions=np.full(3, 3e-4))
     y = rng.standard_normal(6)
     yield edge(y=y, predictions=y.copy())
     yield edge(y=y, predictions=np.full(6, y.mean()))
@@ -846,8 +1119,58 @@ def with_a_small_number_below(number):
     return score
 
 
-for digits in (6, 7, 8, 9, 10, 12, 15, 16):
+for digits in range(6, 17):
     r2_score.misconception(SMALL_NUMBER_BELOW, f"denominator_plus_1e_{digits}")(with_a_small_number_below(10**-digits))
+r2_score.misconception(SMALL_NUMBER_BELOW, "denominator_plus_machine_epsilon")(
+    with_a_small_number_below(np.finfo(float).eps)
+)
+
+
+@r2_score.misconception(
+    "You sum absolute values. R2 compares SQUARED errors with squared distances from the mean: the mean is the best "
+    "constant for squares, and it is not for absolute values."
+)
+def absolute_values_for_squares(y, predictions):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return 1 - np.sum(np.abs(y - predictions)) / np.sum(np.abs(y - y.mean()))
+
+
+# Equal targets are tried here, and not as edge cases, so that a report says in words what is missing.
+
+EQUAL_TARGETS = ((np.array([2.0]), np.array([3.0])), (np.full(4, 2.0), np.array([2.0, 2.0, 2.0, 3.0])))
+
+
+@r2_score.always(
+    "If all targets are equal, also if there is only one, the fraction has a zero below, and the formula gives nan or "
+    "minus infinity. Ask for that case with an if, before you divide: return 1.0 if every prediction equals its "
+    "target, and 0.0 otherwise."
+)
+def equal_targets_are_a_case_of_their_own(call, rng):
+    pairs = [(y.copy(), p.copy()) for y, right in EQUAL_TARGETS for p in (y, right)]
+    return all(np.isfinite(call(y=y, predictions=p)) for y, p in pairs)
+
+
+@r2_score.always(
+    "If all targets are equal, predictions that equal them must score 1. Nothing is left unexplained: ask for that "
+    "before you return 0."
+)
+def equal_targets_foretold(call, rng):
+    return all(np.isclose(call(y=y.copy(), predictions=y.copy()), 1, rtol=1e-6) for y, _ in EQUAL_TARGETS)
+
+
+@r2_score.always("If all targets are equal, and not every prediction equals its target, the score must be 0.")
+def equal_targets_missed(call, rng):
+    return all(abs(call(y=y.copy(), predictions=wrong.copy())) <= 1e-9 for y, wrong in EQUAL_TARGETS)
+
+
+@r2_score.always(
+    "The targets 0.1, 0.1, 0.1 are all equal, although their mean is rounded and the sum below is tiny and not 0. Look "
+    "at the targets themselves to find that case, as in np.all(y == y[0])."
+)
+def rounding_hides_that_targets_are_equal(call, rng):
+    y = np.full(3, 0.1)
+    perfect, wrong = call(y=y.copy(), predictions=y.copy()), call(y=y.copy(), predictions=np.array([0.1, 0.1, 0.6]))
+    return np.isclose(perfect, 1, rtol=1e-6) and abs(wrong) <= 1e-9
 
 
 @r2_score.always("Measuring y and the predictions in other units (times 3, plus 7) must not change the score.")
@@ -961,6 +1284,36 @@ def largest_absolute_loss(losses, weights):
 )
 def worst_never_below_zero(losses, weights):
     return losses.mean(), max(0.0, losses.max()), losses @ weights / weights.sum()
+
+
+@reduce_loss.misconception("Your second number is the smallest loss, that is the best case. The worst is the largest.")
+def smallest_for_worst(losses, weights):
+    return losses.mean(), losses.min(), losses @ weights / weights.sum()
+
+
+@reduce_loss.misconception(
+    "You divide the weights by the largest one. Then the largest is 1, but the shares do not sum to 1: divide by their "
+    "sum."
+)
+def weights_over_the_largest(losses, weights):
+    return losses.mean(), losses.max(), losses @ (weights / weights.max())
+
+
+@reduce_loss.misconception(
+    "You divide the weights by the largest one and take the mean. The shares do not sum to 1 then: divide by the sum "
+    "of the weights, and sum the products."
+)
+def weights_over_the_largest_then_averaged(losses, weights):
+    return losses.mean(), losses.max(), np.mean(losses * weights / weights.max())
+
+
+@reduce_loss.misconception(
+    "You put the weights through softmax. That is for scores, which may be negative. Weights are importances already, "
+    "and one twice as large counts twice: divide by their sum, without exponentials."
+)
+def softmax_of_the_weights(losses, weights):
+    shares = np.exp(weights - weights.max())
+    return losses.mean(), losses.max(), losses @ shares / shares.sum()
 
 
 @reduce_loss.always("Multiplying all weights by 10 must change nothing.")

@@ -30,7 +30,7 @@ CELL_SECONDS = 5
 SAMPLE_LOST = {
     "mse_gradient": WRONG,  # the gradient of the sum
     "fit_ridge": NOT_WRITTEN,
-    "r2_score": Verdict("wrong", 5.0),  # all but the edge: targets that are all equal
+    "r2_score": Verdict("wrong", 5.0),  # all but one property: targets that are all equal
 }
 
 
