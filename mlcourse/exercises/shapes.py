@@ -1,0 +1,1018 @@
+"""Exercises on shapes: similarities, matrix products, axes, linearity, embeddings, and layers that collapse."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from mlcourse import shapes
+from mlcourse.exercises.protocol import edge, exercise, random, worked
+
+# 1. cosine_similarity
+
+
+@exercise(
+    "shapes.cosine_similarity",
+    reference=shapes.cosine_similarity,
+    points=6,
+    rtol=1e-6,
+    atol=1e-9,
+    forbidden=(
+        "sklearn.metrics.pairwise.cosine_similarity",
+        "sklearn.metrics.pairwise.cosine_distances",
+        "sklearn.metrics.pairwise.pairwise_distances",
+        "sklearn.metrics.pairwise.pairwise_kernels",
+        "scipy.spatial.distance.cosine",
+        "scipy.spatial.distance.cdist",
+        "torch.nn.functional.cosine_similarity",
+    ),
+)
+def cosine_similarity(rng):
+    """Cosine of the angle between every row of X and every row of Z."""
+    yield worked(
+        X=np.array([[3.0, 4.0], [0.0, 2.0]]),
+        Z=np.array([[6.0, 8.0], [-4.0, 3.0], [0.0, -5.0], [0.0, 0.0]]),
+    )
+    for n, m, p in [(3, 5, 4), (6, 2, 3), (1, 4, 7)]:
+        X, Z = rng.standard_normal((n, p)), rng.standard_normal((m, p))
+        Z[0] = 0
+        yield random(X=X * rng.uniform(0.1, 9, (n, 1)), Z=Z * rng.uniform(0.1, 9, (m, 1)))
+    yield edge(X=np.zeros((2, 3)), Z=np.zeros((4, 3)))
+    yield edge(X=np.array([[-3.0]]), Z=np.array([[2.0], [-5.0], [0.0]]))
+    X = rng.standard_normal((3, 4))
+    yield edge(X=X, Z=np.concatenate([5 * X, -0.5 * X]))
+
+
+def lengths(X, axis=1):
+    return np.sqrt(np.sum(X**2, axis=axis, keepdims=True))
+
+
+def nonzero(norms):
+    return np.where(norms == 0, 1.0, norms)
+
+
+@cosine_similarity.misconception(
+    "These are dot products. They grow with the lengths of the rows, so a long row looks similar to everything. Divide "
+    "each by the lengths of BOTH rows: what remains is the cosine, between -1 and 1."
+)
+def dot_products(X, Z):
+    return X @ Z.T
+
+
+ONE_LENGTH = (
+    "You divide by the length of one of the two rows. The dot product grows with both lengths, so both must be divided "
+    "out. A cosine never exceeds 1."
+)
+
+
+@cosine_similarity.misconception(ONE_LENGTH)
+def only_the_length_of_x(X, Z):
+    return X @ Z.T / nonzero(lengths(X))
+
+
+@cosine_similarity.misconception(ONE_LENGTH)
+def only_the_length_of_z(X, Z):
+    return X @ Z.T / nonzero(lengths(Z)).T
+
+
+SQUARED = (
+    "You divide by the squared lengths. The length of a row is the ROOT of the sum of its squares: a root is missing."
+)
+
+
+@cosine_similarity.misconception(SQUARED)
+def divided_by_squared_lengths(X, Z):
+    return X @ Z.T / nonzero(lengths(X) ** 2 * lengths(Z).T ** 2)
+
+
+@cosine_similarity.misconception(SQUARED)
+def divided_by_squared_lengths_nan(X, Z):
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return X @ Z.T / (lengths(X) ** 2 * lengths(Z).T ** 2)
+
+
+WRONG_AXIS = (
+    "You take the lengths down the columns (axis 0): one per column. Each ROW is a vector, so add up its squares along "
+    "axis 1, and keep that axis (keepdims=True) so that the division fits."
+)
+
+
+@cosine_similarity.misconception(WRONG_AXIS)
+def lengths_of_columns(X, Z):
+    return (X / nonzero(lengths(X, 0))) @ (Z / nonzero(lengths(Z, 0))).T
+
+
+@cosine_similarity.misconception(WRONG_AXIS)
+def lengths_of_columns_nan(X, Z):
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (X / lengths(X, 0)) @ (Z / lengths(Z, 0)).T
+
+
+@cosine_similarity.misconception(WRONG_AXIS)
+def lengths_of_columns_of_the_table(X, Z):
+    return X @ Z.T / (np.linalg.norm(X, axis=0)[:, None] * np.linalg.norm(Z, axis=0))
+
+
+ONE_LENGTH_FOR_ALL = (
+    "np.linalg.norm without an axis returns ONE number for the whole table. Each row has a length of its own: pass "
+    "axis=1."
+)
+
+
+@cosine_similarity.misconception(ONE_LENGTH_FOR_ALL)
+def one_length_for_the_whole_table(X, Z):
+    return X @ Z.T / nonzero(np.linalg.norm(X) * np.linalg.norm(Z))
+
+
+@cosine_similarity.misconception(ONE_LENGTH_FOR_ALL)
+def one_length_for_the_whole_table_nan(X, Z):
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return X @ Z.T / (np.linalg.norm(X) * np.linalg.norm(Z))
+
+
+@cosine_similarity.misconception(
+    "A row of zeros has length 0, and 0 / 0 is nan. It points nowhere: its cosine with anything is 0 by the rule of "
+    "this exercise. Replace a length of 0 by 1 before you divide."
+)
+def nan_for_a_zero_row(X, Z):
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return X @ Z.T / (lengths(X) * lengths(Z).T)
+
+
+NO_KEEPDIMS = (
+    "Your lengths have shape (n,), and NumPy lines that axis up with the COLUMNS of the table, not with its rows. "
+    "Where the sizes differ you get an error; where they happen to agree you get a wrong answer and none. Keep the "
+    "axis: keepdims=True, or lengths[:, None]."
+)
+
+
+@cosine_similarity.misconception(NO_KEEPDIMS)
+def lengths_without_keepdims(X, Z):
+    return (X / nonzero(np.linalg.norm(X, axis=1))) @ (Z / nonzero(np.linalg.norm(Z, axis=1))).T
+
+
+@cosine_similarity.misconception(NO_KEEPDIMS)
+def lengths_without_keepdims_in_the_table(X, Z):
+    return X @ Z.T / nonzero(np.linalg.norm(X, axis=1) * np.linalg.norm(Z, axis=1))
+
+
+@cosine_similarity.misconception(
+    "Your table has the rows of Z in its rows. Row i belongs to row i of X, column j to row j of Z: the shape is (n, "
+    "m)."
+)
+def table_transposed(X, Z):
+    return (Z @ X.T) / nonzero(lengths(Z) * lengths(X).T)
+
+
+@cosine_similarity.misconception(
+    "You multiply (n, p) by (m, p), whose inner sizes differ. An entry is a row of X times a row of Z: transpose Z."
+)
+def second_factor_not_transposed(X, Z):
+    return (X / nonzero(lengths(X))) @ (Z / nonzero(lengths(Z)))
+
+
+@cosine_similarity.misconception(
+    "This is the cosine DISTANCE, 1 minus the cosine: 0 for the same direction. Asked is the similarity: 1 for the "
+    "same direction, -1 for opposite ones."
+)
+def distance_for_similarity(X, Z):
+    return 1 - X @ Z.T / nonzero(lengths(X) * lengths(Z).T)
+
+
+@cosine_similarity.misconception(
+    "Opposite directions have the cosine -1. You drop the sign, so that opposite rows look like equal ones."
+)
+def absolute_value(X, Z):
+    return np.abs(X @ Z.T / nonzero(lengths(X) * lengths(Z).T))
+
+
+@cosine_similarity.misconception(
+    "You subtract the mean of each row first: that is the correlation of two rows, not the cosine of their angle. "
+    "Leave the rows where they are."
+)
+def correlation(X, Z):
+    X, Z = X - X.mean(axis=1, keepdims=True), Z - Z.mean(axis=1, keepdims=True)
+    return X @ Z.T / nonzero(lengths(X) * lengths(Z).T)
+
+
+@cosine_similarity.misconception("You return the angle. Asked is its cosine: leave the arccos out.")
+def angle_for_cosine(X, Z):
+    return np.arccos(np.clip(X @ Z.T / nonzero(lengths(X) * lengths(Z).T), -1, 1))
+
+
+@cosine_similarity.misconception(
+    "You use the sum of the absolute values as length. The length in the rule of the cosine is the root of the sum of "
+    "the squares, sqrt(x . x)."
+)
+def sum_of_absolute_values(X, Z):
+    sizes = np.abs(X).sum(axis=1, keepdims=True) * np.abs(Z).sum(axis=1)
+    return X @ Z.T / nonzero(sizes)
+
+
+@cosine_similarity.always("A row that is made longer keeps its cosines.")
+def length_does_not_count(call, rng):
+    X, Z = rng.standard_normal((3, 4)), rng.standard_normal((5, 4))
+    longer = rng.uniform(0.1, 50, (5, 1))
+    return np.allclose(call(X=X.copy(), Z=longer * Z), call(X=X.copy(), Z=Z.copy()), rtol=1e-4, atol=1e-7)
+
+
+@cosine_similarity.always("Turning all vectors by the same rotation changes no cosine.")
+def rotation_does_not_count(call, rng):
+    X, Z = rng.standard_normal((3, 4)), rng.standard_normal((5, 4))
+    turn = np.linalg.qr(rng.standard_normal((4, 4)))[0]
+    return np.allclose(call(X=X @ turn, Z=Z @ turn), call(X=X.copy(), Z=Z.copy()), rtol=1e-4, atol=1e-7)
+
+
+@cosine_similarity.always(
+    "Rows of huge numbers (1e200) and of tiny ones (1e-200) have cosines too. Their squares overflow to infinity or "
+    "vanish: divide each row by its largest absolute value before you square."
+)
+def huge_and_tiny_rows(call, rng):
+    X, Z = rng.standard_normal((3, 4)), rng.standard_normal((5, 4))
+    expected = call(X=X.copy(), Z=Z.copy())
+    return np.allclose(call(X=1e200 * X, Z=1e-200 * Z), expected, rtol=1e-4, atol=1e-7)
+
+
+# 2. matmul_as_dots
+
+
+def count_the_dots(candidate, X, W):
+    calls = []
+
+    def dot(x, w):
+        if np.ndim(x) != 1 or np.ndim(w) != 1 or len(x) != len(w):
+            raise ValueError(f"dot takes two vectors of one length, but got shapes {np.shape(x)} and {np.shape(w)}.")
+        calls.append(1)
+        return float(sum(float(a) * float(b) for a, b in zip(x, w, strict=True)))
+
+    table = candidate(X, W, dot)
+    return {"table": table, "dot was called once for each entry": len(calls) >= X.shape[0] * W.shape[1]}
+
+
+@exercise(
+    "shapes.matmul_as_dots",
+    reference=shapes.matmul_as_dots,
+    points=6,
+    rtol=1e-6,
+    atol=1e-9,
+    run=count_the_dots,
+)
+def matmul_as_dots(rng):
+    """Matrix product, one dot product for each entry."""
+    yield worked(X=np.array([[1.0, 2.0], [3.0, 5.0]]), W=np.array([[0.5, -1.0], [4.0, 7.0]]))
+    yield worked(X=np.array([[1.0, 2.0, 0.0], [3.0, -1.0, 5.0]]), W=np.arange(12.0).reshape(3, 4))
+    for n, p, m in [(4, 2, 3), (2, 5, 6), (5, 4, 2)]:
+        yield random(X=rng.standard_normal((n, p)), W=rng.standard_normal((p, m)))
+    yield edge(X=np.array([[3.0]]), W=np.array([[-2.0]]))
+    yield edge(X=np.array([[1.0, 2.0, 3.0]]), W=rng.standard_normal((3, 5)))
+    yield edge(X=rng.standard_normal((5, 1)), W=rng.standard_normal((1, 4)))
+    yield edge(X=np.zeros((2, 0)), W=np.zeros((0, 3)))
+    yield edge(X=1e150 * rng.standard_normal((2, 3)), W=1e150 * rng.standard_normal((3, 4)))
+
+
+@matmul_as_dots.misconception(
+    "The numbers are right, but dot was not called once for each entry: NumPy did the work. Here you build the product "
+    "yourself: entry (i, j) is dot(row i of X, column j of W)."
+)
+def the_operator(X, W, dot):
+    return X @ W
+
+
+@matmul_as_dots.misconception(
+    "This is the product element by element. The matrix product compares each ROW of X with each COLUMN of W, so X and "
+    "W need not have one shape: (n, p) and (p, m) give (n, m)."
+)
+def elementwise(X, W, dot):
+    return X * W
+
+
+ROWS_WITH_ROWS = (
+    "You take the rows of W. The second vector of entry (i, j) is COLUMN j of W, W[:, j]: only columns of W have the "
+    "length p of a row of X."
+)
+
+
+@matmul_as_dots.misconception(ROWS_WITH_ROWS)
+def rows_with_rows(X, W, dot):
+    return np.array([[dot(x, w) for w in W] for x in X])
+
+
+@matmul_as_dots.misconception(
+    "You take the columns of X and the rows of W. It is the other way around: entry (i, j) is ROW i of X with COLUMN j "
+    "of W."
+)
+def columns_with_rows(X, W, dot):
+    return np.array([[dot(x, w) for w in W] for x in X.T])
+
+
+@matmul_as_dots.misconception(
+    "You take the columns of X. The first vector of entry (i, j) is ROW i of X: X[i], or X[i, :]."
+)
+def columns_with_columns(X, W, dot):
+    return np.array([[dot(x, w) for w in W.T] for x in X.T])
+
+
+@matmul_as_dots.misconception(
+    "Your table is transposed: entry (i, j) stands in row j and column i. Rows of the result belong to rows of X, so "
+    "the shape is (n, m)."
+)
+def table_of_columns(X, W, dot):
+    return np.array([[dot(x, w) for x in X] for w in W.T])
+
+
+WORKS_FOR_SQUARE = (
+    "Your result always has as many columns as rows. That is right for square tables only. X has n rows and W has m "
+    "columns: the loops run to n = X.shape[0] and m = W.shape[1]."
+)
+
+
+@matmul_as_dots.misconception(WORKS_FOR_SQUARE)
+def square_of_the_rows(X, W, dot):
+    n = len(X)
+    table = np.zeros((n, n))
+    for i in range(n):
+        for j in range(n):
+            table[i, j] = dot(X[i], W[:, j])
+    return table
+
+
+@matmul_as_dots.misconception(
+    "Your result has the shape of X. The p columns of X are summed away; the columns of the result are the m columns "
+    "of W: the shape is (n, m)."
+)
+def shape_of_the_first_factor(X, W, dot):
+    table = np.zeros_like(X)
+    for i in range(X.shape[0]):
+        for j in range(X.shape[1]):
+            table[i, j] = dot(X[i], W[:, j])
+    return table
+
+
+@matmul_as_dots.misconception(
+    "Your result has the shape of W. The p rows of W are summed away; the rows of the result are the n rows of X: the "
+    "shape is (n, m)."
+)
+def shape_of_the_second_factor(X, W, dot):
+    table = np.zeros_like(W)
+    for i in range(W.shape[0]):
+        for j in range(W.shape[1]):
+            table[i, j] = dot(X[i], W[:, j])
+    return table
+
+
+@matmul_as_dots.misconception(
+    "All rows of your result are equal. [[0] * m] * n makes n names for ONE list: whoever writes into a row writes "
+    "into all. Use np.zeros((n, m)), or [[0] * m for _ in range(n)]."
+)
+def one_row_with_many_names(X, W, dot):
+    table = [[0.0] * W.shape[1]] * X.shape[0]
+    for i in range(X.shape[0]):
+        for j in range(W.shape[1]):
+            table[i][j] = dot(X[i], W[:, j])
+    return np.array(table)
+
+
+@matmul_as_dots.misconception(
+    "You compare each row with the one column of the same number. All pairs count: every row of X with every column of "
+    "W."
+)
+def only_the_diagonal(X, W, dot):
+    return np.array([dot(x, w) for x, w in zip(X, W.T, strict=False)])
+
+
+@matmul_as_dots.misconception(
+    "Your table holds integers, so every entry loses what stands behind its point. Make it of floating-point numbers: "
+    "np.zeros((n, m)) without dtype=int."
+)
+def table_of_integers(X, W, dot):
+    table = np.zeros((X.shape[0], W.shape[1]), dtype=int)
+    for i in range(X.shape[0]):
+        for j in range(W.shape[1]):
+            table[i, j] = dot(X[i], W[:, j])
+    return table
+
+
+@matmul_as_dots.always("It must equal X @ W.")
+def equals_the_operator(call, rng):
+    X, W = rng.standard_normal((3, 5)), rng.standard_normal((5, 2))
+    return np.allclose(call(X=X.copy(), W=W.copy())["table"], X @ W, rtol=1e-4, atol=1e-7)
+
+
+@matmul_as_dots.always("Multiplying by a table of ones on the diagonal and zeros elsewhere changes nothing.")
+def identity(call, rng):
+    X = rng.standard_normal((3, 4))
+    return np.allclose(call(X=X.copy(), W=np.eye(4))["table"], X, rtol=1e-4, atol=1e-7)
+
+
+# 3. to_channels_first
+
+
+@exercise("shapes.to_channels_first", reference=shapes.to_channels_first, points=6)
+def to_channels_first(rng):
+    """Images with the channels in front; every pixel keeps its color."""
+    yield worked(images=np.array([[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]]))
+    yield worked(images=np.arange(48.0).reshape(2, 4, 3, 2))
+    for shape in [(2, 5, 4, 3), (4, 2, 3, 6), (3, 4, 5, 2)]:
+        yield random(images=rng.standard_normal(shape))
+    yield random(images=rng.standard_normal((5, 2, 3)))
+    yield edge(images=rng.integers(0, 256, (2, 3, 5, 4)).astype(np.uint8))
+    yield edge(images=rng.standard_normal((2, 3, 4, 1)))
+    yield edge(images=np.zeros((0, 5, 4, 3)))
+    yield edge(images=np.array([[[7.0]]]))
+
+
+@to_channels_first.misconception(
+    "The shape is right and the picture is scrambled. A reshape keeps the numbers in the order of memory and cuts them "
+    "at other places, so red, green and blue of one pixel land on different pixels. Move the AXIS: np.moveaxis or "
+    "np.transpose."
+)
+def reshaped(images):
+    *batch, height, width, channels = images.shape
+    return images.reshape(*batch, channels, height, width)
+
+
+@to_channels_first.misconception(
+    "Height and width have changed places: your images lie on their side. You swapped two axes; the channels must move "
+    "to the front and push the others back: (0, 3, 1, 2) for a batch."
+)
+def lying_on_their_side(images):
+    return np.swapaxes(images, -1, -3)
+
+
+@to_channels_first.misconception(
+    "You move an axis the other way: this is what turns channels-first into channels-last. The channels come last in "
+    "the input and first in the result: np.moveaxis(images, -1, -3)."
+)
+def wrong_direction(images):
+    return np.moveaxis(images, -3, -1)
+
+
+@to_channels_first.misconception(
+    "You reverse all axes, as .T does. The batch must stay in front, and height before width."
+)
+def all_axes_reversed(images):
+    return images.T
+
+
+@to_channels_first.misconception(
+    "The channels have moved in front of the batch. The batch always comes first: only the last three axes change "
+    "places. Count axes from the back, so that it works with and without a batch."
+)
+def in_front_of_the_batch(images):
+    return np.moveaxis(images, -1, 0)
+
+
+BATCH_ONLY = (
+    "You count axes from the front. That is right for a batch, with four axes, and wrong for a single image, with "
+    "three. Count from the back: the channels are axis -1 and go to -3."
+)
+
+
+@to_channels_first.misconception(BATCH_ONLY)
+def counted_from_the_front(images):
+    return np.moveaxis(images, -1, 1)
+
+
+@to_channels_first.misconception(BATCH_ONLY)
+def four_axes_only(images):
+    return np.transpose(images, (0, 3, 1, 2))
+
+
+@to_channels_first.misconception(BATCH_ONLY)
+def four_axes_only_by_name(images):
+    B, height, width, C = images.shape
+    return np.stack([images[:, :, :, c] for c in range(C)], axis=1).reshape(B, C, height, width)
+
+
+SINGLE_ONLY = (
+    "Your axes fit a single image. In front of a batch there is one axis more: count from the back, with the channels "
+    "at -1 going to -3, and both work."
+)
+
+
+@to_channels_first.misconception(SINGLE_ONLY)
+def three_axes_only(images):
+    return np.transpose(images, (2, 0, 1))
+
+
+@to_channels_first.misconception(
+    "Only width and channels have changed places. The channels must pass height too: from -1 to -3."
+)
+def one_place_only(images):
+    return np.swapaxes(images, -1, -2)
+
+
+@to_channels_first.misconception(
+    "You return the images as they came. A transpose changes nothing in place: it RETURNS a new view, so return that."
+)
+def result_thrown_away(images):
+    np.moveaxis(images, -1, -3)
+    return images
+
+
+@to_channels_first.misconception(
+    "You set the shape of the input itself. That is a reshape, so it scrambles the pixels, and it changes what the "
+    "caller holds. Return a transposed view instead."
+)
+def shape_overwritten(images):
+    *batch, height, width, channels = images.shape
+    images.shape = (*batch, channels, height, width)
+    return images
+
+
+@to_channels_first.always("An image in which channel c is constant has its channel c constant in the result too.")
+def a_flat_color_stays_flat(call, rng):
+    color = rng.standard_normal(3)
+    images = np.broadcast_to(color, (2, 5, 4, 3)).copy()
+    return np.array_equal(call(images=images), np.broadcast_to(color[:, None, None], (2, 3, 5, 4)))
+
+
+# 4. is_linear
+
+
+def try_many_functions(candidate, x, z, c, W, b):
+    functions = {
+        "x @ W": lambda x: x @ W,
+        "x @ W + b": lambda x: x @ W + b,
+        "x squared": lambda x: x**2,
+        "conjugate of x": lambda x: np.conj(x),
+        "real part of x": lambda x: np.real(x),
+        "x times its first entry over its last": lambda x: x * x[0] / (x[-1] if x[-1] else 1),
+        "length of x": lambda x: np.sqrt(np.sum(np.abs(x) ** 2, keepdims=True)),
+        "x @ W, but the first output squared": lambda x: np.append((x @ W)[:1] ** 2, (x @ W)[1:]),
+        "x minus its mean": lambda x: x - np.mean(x),
+        "x in reverse order": lambda x: x[::-1],
+        "zero, whatever x is": lambda x: np.zeros(2),
+        "one, whatever x is": lambda x: np.ones(2),
+    }
+    return {name: candidate(f, x.copy(), z.copy(), c) for name, f in functions.items()}
+
+
+@exercise("shapes.is_linear", reference=shapes.is_linear, points=6, run=try_many_functions)
+def is_linear(rng):
+    """Whether a function keeps sums and multiples, at two given points and for a given factor."""
+    yield worked(
+        x=np.array([0.1, 0.7, -0.3]) + 0j,
+        z=np.array([0.2, -0.4, 0.6]) + np.array([1.0, 0.5, 0.3]) * 1j,
+        c=0.5 + 2j,
+        W=np.array([[0.1, 0.7], [1.3, -0.9], [0.3, 1.1]]) + 0j,
+        b=np.array([0.5, -2.0]) + 0j,
+    )
+    for p, m in [(3, 2), (4, 5), (5, 3)]:
+        yield random(
+            x=complex_normal(rng, p), z=complex_normal(rng, p), c=away_from_the_axes(rng),
+            W=complex_normal(rng, p, m), b=shift(rng, m),
+        )  # fmt: skip
+    x, z = complex_normal(rng, 6), complex_normal(rng, 6)
+    yield edge(x=x, z=z, c=away_from_the_axes(rng), W=1e6 * complex_normal(rng, 6, 2), b=1e6 * shift(rng, 2))
+    x, z = 1e3 * complex_normal(rng, 3), 1e3 * complex_normal(rng, 3)
+    yield edge(x=x, z=z, c=1e3 * away_from_the_axes(rng), W=complex_normal(rng, 3, 4), b=1e3 * shift(rng, 4))
+
+
+def complex_normal(rng, *shape):
+    return rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
+
+
+def away_from_the_axes(rng):
+    """Draw a factor that is neither real nor imaginary nor close to 1 in size."""
+    return complex(rng.uniform(1.5, 3) * np.exp(1j * rng.uniform(0.4, 1.2)))
+
+
+def shift(rng, m):
+    return rng.uniform(1, 3, m) + 1j * rng.standard_normal(m)
+
+
+@is_linear.misconception(
+    "You test sums alone. Multiples must be kept too: the conjugate of a complex vector keeps every sum, but the "
+    "conjugate of c x is not c times the conjugate of x. Test f(c x) = c f(x) as well."
+)
+def additivity_only(f, x, z, c):
+    return np.allclose(f(x + z), f(x) + f(z))
+
+
+@is_linear.misconception(
+    "You test multiples alone. Sums must be kept too: x times its first entry over its last keeps every multiple and "
+    "no sum. Test f(x + z) = f(x) + f(z) as well."
+)
+def multiples_only(f, x, z, c):
+    return np.allclose(f(c * x), c * f(x))
+
+
+@is_linear.misconception(
+    "One of the two rules is enough for you. A linear function keeps both: join them by and, not by or."
+)
+def either_rule(f, x, z, c):
+    return np.allclose(f(x + z), f(x) + f(z)) or np.allclose(f(c * x), c * f(x))
+
+
+ACCEPTS_AFFINE = (
+    "You let x W + b pass. A shift makes a function affine, not linear: f(x + z) has the shift once, f(x) + f(z) has "
+    "it twice. Do not subtract f(0), and do not use weights that sum to 1: both hide the shift."
+)
+
+
+@is_linear.misconception(ACCEPTS_AFFINE)
+def shift_subtracted(f, x, z, c):
+    zero = f(np.zeros_like(x))
+    sums = np.allclose(f(x + z) - zero, f(x) - zero + f(z) - zero)
+    return sums and np.allclose(f(c * x) - zero, c * (f(x) - zero))
+
+
+@is_linear.misconception(ACCEPTS_AFFINE)
+def straight_line_between_two_points(f, x, z, c):
+    return np.allclose(f((x + z) / 2), (f(x) + f(z)) / 2)
+
+
+@is_linear.misconception(
+    "You look at f(0) alone. Every linear function maps 0 to 0, but so do x squared and many others. Test sums and "
+    "multiples."
+)
+def zero_to_zero(f, x, z, c):
+    return np.allclose(f(np.zeros_like(x)), 0)
+
+
+EXACT = (
+    "You demand exact equality. Floating-point numbers are rounded, and the two sides are computed in different "
+    "orders, so x @ W fails by a few units in the last place. Allow a small difference: np.allclose."
+)
+
+
+@is_linear.misconception(EXACT)
+def exact_equality(f, x, z, c):
+    return bool(np.all(f(x + z) == f(x) + f(z)) and np.all(f(c * x) == c * f(x)))
+
+
+@is_linear.misconception(
+    "One entry that agrees is enough for you. All entries of the result must agree: np.all or np.allclose, not any."
+)
+def any_for_all(f, x, z, c):
+    return bool(np.any(np.isclose(f(x + z), f(x) + f(z))) and np.any(np.isclose(f(c * x), c * f(x))))
+
+
+@is_linear.misconception(
+    "You return one truth value for each entry. The question has one answer: all entries must agree. Use np.all, or "
+    "np.allclose instead of np.isclose."
+)
+def an_answer_for_each_entry(f, x, z, c):
+    return np.isclose(f(x + z), f(x) + f(z)) & np.isclose(f(c * x), c * f(x))
+
+
+FACTOR_LOST = (
+    "You compare f(c x) with f(x). A linear function does not ignore the factor, it hands it through: f(c x) = c f(x)."
+)
+
+
+@is_linear.misconception(FACTOR_LOST)
+def factor_lost(f, x, z, c):
+    return np.allclose(f(x + z), f(x) + f(z)) and np.allclose(f(c * x), f(x))
+
+
+@is_linear.misconception(
+    "You compare the lengths of the two sides. Two different vectors can have one length: the conjugate passes your "
+    "second test. Compare entry by entry."
+)
+def lengths_compared(f, x, z, c):
+    sums = np.isclose(np.linalg.norm(f(x + z)), np.linalg.norm(f(x) + f(z)))
+    return bool(sums and np.isclose(np.linalg.norm(f(c * x)), np.linalg.norm(c * f(x))))
+
+
+@is_linear.misconception("Your answers are reversed: True must mean that both rules hold.")
+def answer_reversed(f, x, z, c):
+    return not (np.allclose(f(x + z), f(x) + f(z)) and np.allclose(f(c * x), c * f(x)))
+
+
+# 5. embed
+
+
+@exercise("shapes.embed", reference=shapes.embed, points=6, rtol=1e-6, atol=1e-9)
+def embed(rng):
+    """Rows of a table, one for each token."""
+    yield worked(ids=np.array([2, 0, 2]), table=np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0, 8.0]]))
+    yield worked(ids=np.array([[1, 0, 2], [2, 1, 1]]), table=np.arange(20.0).reshape(5, 4))
+    for shape, V, C in [((5,), 7, 3), ((2, 4), 6, 5), ((4, 3), 5, 2)]:
+        ids = rng.integers(0, V - 1, shape)
+        ids.flat[0], ids.flat[1] = 0, ids.flat[-1]
+        yield random(ids=ids, table=rng.standard_normal((V, C)))
+    yield edge(ids=np.zeros(0, dtype=np.int64), table=rng.standard_normal((4, 3)))
+    yield edge(ids=np.array([4, 4, 0]), table=rng.standard_normal((5, 3)))
+    yield edge(ids=np.array([0, 0]), table=rng.standard_normal((1, 3)))
+    yield edge(ids=np.array(3), table=rng.standard_normal((6, 2)))
+    yield edge(ids=np.array([[[2, 1]], [[0, 3]]]), table=1e200 * rng.standard_normal((4, 1)))
+
+
+def one_hot_rows(ids, V):
+    return (ids[..., None] == np.arange(V)).astype(float)
+
+
+@embed.misconception(
+    "Ids count from 0: id 0 is the first row. You subtract 1, and Python does not complain: row -1 is the last one, so "
+    "token 0 silently gets the vector of the last token."
+)
+def counted_from_one(ids, table):
+    return table[ids - 1]
+
+
+@embed.misconception(
+    "You are one row too far: id 0 is the first row, table[0]. Do not add 1, and do not keep a row free for padding."
+)
+def one_row_too_far(ids, table):
+    return table[ids + 1]
+
+
+@embed.misconception(
+    "You take columns. One token is one ROW of the table, of shape (C,): index the first axis, table[ids]."
+)
+def columns_for_rows(ids, table):
+    return table[:, ids]
+
+
+TOO_FEW = (
+    "Your one-hot rows are too short: you count the tokens that occur, not the rows of the table. A token that is "
+    "absent here still has its place: the length is V = table.shape[0]."
+)
+
+
+@embed.misconception(TOO_FEW)
+def one_hot_as_long_as_the_largest_id(ids, table):
+    return one_hot_rows(ids, ids.max() + 1) @ table
+
+
+@embed.misconception(TOO_FEW)
+def one_hot_of_the_tokens_that_occur(ids, table):
+    occurring, place = np.unique(ids, return_inverse=True)
+    return one_hot_rows(place.reshape(ids.shape), len(occurring)) @ table
+
+
+@embed.misconception(
+    "Your one-hot vectors are as long as a vector of the table, C. They must have a place for each of the V tokens, "
+    "the rows of the table."
+)
+def one_hot_as_long_as_a_row(ids, table):
+    return one_hot_rows(ids, table.shape[1]) @ table
+
+
+@embed.misconception(
+    "You add up the vectors of a sequence: that is a bag of tokens, which forgets their order. Each token keeps its "
+    "own row: the result has the shape of ids with C behind it."
+)
+def bag_of_tokens(ids, table):
+    return table[ids].sum(axis=-2)
+
+
+@embed.misconception(
+    "You average the vectors of a sequence. Each token keeps its own row: the result has the shape of ids with C "
+    "behind it."
+)
+def average_of_the_sequence(ids, table):
+    return table[ids].mean(axis=-2)
+
+
+@embed.misconception(
+    "You return each token once, in the order of the table. A token that occurs twice has its vector twice, in the "
+    "order of ids."
+)
+def each_token_once(ids, table):
+    return table[np.unique(ids)]
+
+
+@embed.misconception(
+    "The batch is gone: you flatten ids and return one long list of vectors. The result has the shape of ids with C "
+    "behind it."
+)
+def batch_flattened(ids, table):
+    return table[ids.ravel()]
+
+
+@embed.misconception(
+    "np.take without an axis reads the table as one long list of numbers, so each id gives a number, not a vector. "
+    "Pass axis=0, or write table[ids]."
+)
+def take_without_axis(ids, table):
+    return np.take(table, ids)
+
+
+@embed.misconception(
+    "You treat the id as a number and multiply by it. Ids are names: token 4 is not twice token 2. Look the row up."
+)
+def ids_as_numbers(ids, table):
+    return ids[..., None] * table[0]
+
+
+@embed.misconception(
+    "You return the one-hot rows. They say which row to take; multiply them by the table, or look the row up at once."
+)
+def one_hot_for_embedding(ids, table):
+    return one_hot_rows(ids, table.shape[0])
+
+
+@embed.misconception(
+    "Your channels come before the tokens: (..., C, T). One token is one row: channels are the last axis."
+)
+def channels_before_tokens(ids, table):
+    return np.moveaxis(table[ids], -1, 0) if ids.ndim < 2 else np.swapaxes(table[ids], -1, -2)
+
+
+@embed.always("Look-up and product must agree: the result equals the one-hot rows times the table.")
+def equals_the_one_hot_product(call, rng):
+    ids, table = rng.integers(0, 6, (3, 4)), rng.standard_normal((6, 5))
+    return np.allclose(call(ids=ids.copy(), table=table.copy()), one_hot_rows(ids, 6) @ table, rtol=1e-4, atol=1e-7)
+
+
+@embed.always("Giving tokens other ids, and the rows of the table other places, changes nothing if both move together.")
+def names_do_not_matter(call, rng):
+    ids, table, order = rng.integers(0, 6, (2, 5)), rng.standard_normal((6, 3)), rng.permutation(6)
+    renamed = np.argsort(order)[ids]
+    return np.allclose(call(ids=renamed, table=table[order]), call(ids=ids, table=table), rtol=1e-4, atol=1e-7)
+
+
+# 6. collapse_linear_layers
+
+
+@exercise("shapes.collapse_linear_layers", reference=shapes.collapse_linear_layers, points=6, rtol=1e-6, atol=1e-9)
+def collapse_linear_layers(rng):
+    """One weight table and one bias that do the work of several layers."""
+    yield worked(
+        weights=[
+            np.array([[1.0, 2.0], [0.0, 1.0]]),
+            np.array([[3.0, 1.0], [-1.0, 2.0]]),
+            np.array([[2.0, 0.0], [1.0, 1.0]]),
+        ],
+        biases=[np.array([1.0, -1.0]), np.array([0.5, 2.0]), np.array([10.0, 20.0])],
+    )
+    yield worked(
+        weights=[np.array([[1.0, 2.0, 0.0]]), np.array([[1.0, 0.0], [2.0, 1.0], [0.0, 3.0]])],
+        biases=[np.array([1.0, 0.0, -1.0]), np.array([5.0, 7.0])],
+    )
+    for widths in [(3, 5, 2), (4, 2, 6, 3), (2, 3, 5, 4, 6)]:
+        yield random(**layers(rng, widths))
+    yield edge(**layers(rng, (4, 3)))
+    yield edge(**layers(rng, (1, 1, 1)))
+    one_narrow = layers(rng, (5, 1, 4))
+    yield edge(weights=one_narrow["weights"], biases=[np.zeros(1), np.zeros(4)])
+    large = layers(rng, (2, 4, 3))
+    yield edge(weights=[1e100 * W for W in large["weights"]], biases=[1e100 * b for b in large["biases"]])
+
+
+def layers(rng, widths):
+    return {
+        "weights": [rng.standard_normal(shape) for shape in itertools.pairwise(widths)],
+        "biases": [rng.standard_normal(width) for width in widths[1:]],
+    }
+
+
+def product(factors, start=None):
+    result = start
+    for factor in factors:
+        result = factor if result is None else result @ factor
+    return result
+
+
+def right_bias(weights, biases):
+    return sum(product(weights[r + 1 :], b) for r, b in enumerate(biases))
+
+
+WRONG_ORDER = (
+    "The order is reversed. A row is multiplied from the right, by the first layer first: x W_1 W_2 W_3. In the column "
+    "convention of many papers the first layer stands on the right; here it stands on the left."
+)
+
+
+@collapse_linear_layers.misconception(WRONG_ORDER)
+def wrong_order(weights, biases):
+    return product(weights[::-1]), right_bias(weights, biases)
+
+
+@collapse_linear_layers.misconception(WRONG_ORDER)
+def wrong_order_of_everything(weights, biases):
+    W, b = weights[0], biases[0]
+    for W_next, b_next in zip(weights[1:], biases[1:], strict=True):
+        W, b = W_next @ W, W_next @ b + b_next
+    return W, b
+
+
+@collapse_linear_layers.misconception(WRONG_ORDER)
+def wrong_order_of_layers(weights, biases):
+    W, b = weights[-1], biases[-1]
+    for W_next, b_next in zip(weights[-2::-1], biases[-2::-1], strict=True):
+        W, b = W @ W_next, b @ W_next + b_next
+    return W, b
+
+
+BIASES_DROPPED = (
+    "The biases are lost. Collapsed layers are affine, like the layers they replace: a zero vector goes in and "
+    "something else comes out. Send each bias through the layers behind it, and add."
+)
+
+
+@collapse_linear_layers.misconception(BIASES_DROPPED)
+def biases_dropped(weights, biases):
+    return product(weights), np.zeros_like(biases[-1])
+
+
+@collapse_linear_layers.misconception(BIASES_DROPPED)
+def biases_dropped_and_order_reversed(weights, biases):
+    return product(weights[::-1]), np.zeros_like(biases[-1])
+
+
+@collapse_linear_layers.misconception(BIASES_DROPPED)
+def weights_alone(weights, biases):
+    return product(weights)
+
+
+@collapse_linear_layers.misconception(
+    "Only the last bias survives. The earlier ones are inputs of the layers behind them: b_1 becomes b_1 W_2 W_3, and "
+    "is added."
+)
+def last_bias_only(weights, biases):
+    return product(weights), biases[-1].copy()
+
+
+@collapse_linear_layers.misconception(
+    "You add the biases as they are. A bias is added in front of the layers that follow, and they transform it: b_1 "
+    "becomes b_1 W_2 W_3."
+)
+def biases_added_as_they_are(weights, biases):
+    return product(weights), sum(biases)
+
+
+@collapse_linear_layers.misconception(
+    "You send each bias through its OWN layer too. It is added behind that layer: only the layers that follow "
+    "transform it."
+)
+def bias_through_its_own_layer(weights, biases):
+    W, b = weights[0], biases[0] @ weights[0]
+    for W_next, b_next in zip(weights[1:], biases[1:], strict=True):
+        W, b = W @ W_next, (b + b_next) @ W_next
+    return W, b
+
+
+@collapse_linear_layers.misconception(
+    "You send each bias through the next layer alone. It passes ALL the layers behind it: b_1 becomes b_1 W_2 W_3."
+)
+def bias_through_one_layer(weights, biases):
+    later = [b @ W for b, W in zip(biases, weights[1:], strict=False)]
+    return product(weights), sum(later, biases[-1])
+
+
+@collapse_linear_layers.misconception(
+    "You multiply element by element. One layer after another is the MATRIX product of their weights: use @."
+)
+def elementwise_product(weights, biases):
+    W, b = weights[0], biases[0]
+    for W_next, b_next in zip(weights[1:], biases[1:], strict=True):
+        W, b = W * W_next, b @ W_next + b_next
+    return W, b
+
+
+@collapse_linear_layers.misconception(
+    "You add the weight tables. One layer AFTER another multiplies them; a sum is two layers side by side."
+)
+def weights_added(weights, biases):
+    return sum(weights), right_bias(weights, biases)
+
+
+@collapse_linear_layers.misconception(
+    "The biases go through the layers in the wrong convention: W b is for columns. A row is multiplied from the right: "
+    "b W."
+)
+def biases_as_columns(weights, biases):
+    W, b = weights[0], biases[0]
+    for W_next, b_next in zip(weights[1:], biases[1:], strict=True):
+        W, b = W @ W_next, W_next @ b + b_next
+    return W, b
+
+
+@collapse_linear_layers.misconception(
+    "Both results are right, and your function changes the lists that it was given: += and *= write into the arrays of "
+    "the caller. Build new arrays: b = b @ W + b_next."
+)
+def changes_the_inputs(weights, biases):
+    W = weights[0]
+    for r in range(1, len(weights)):
+        biases[r] += biases[r - 1] @ weights[r]
+        W = W @ weights[r]
+    return W, biases[-1]
+
+
+@collapse_linear_layers.misconception(
+    "Both results are there, in the wrong order: the weights come first, then the bias."
+)
+def bias_returned_first(weights, biases):
+    return right_bias(weights, biases), product(weights)
+
+
+@collapse_linear_layers.always("One layer must do to a row what the stack does.")
+def does_the_same(call, rng):
+    stack = layers(rng, (3, 4, 2, 5))
+    x = rows = rng.standard_normal((6, 3))
+    for W, b in zip(stack["weights"], stack["biases"], strict=True):
+        rows = rows @ W + b
+    W, b = call(**stack)
+    return np.allclose(x @ W + b, rows, rtol=1e-4, atol=1e-6)
+
+
+@collapse_linear_layers.always("The rank of the weights is at most the smallest width of the stack, here 1.")
+def rank_is_at_most_the_smallest_width(call, rng):
+    W, _ = call(**layers(rng, (4, 1, 5)))
+    return int(np.linalg.matrix_rank(W, rtol=1e-5)) <= 1
