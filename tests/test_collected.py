@@ -9,7 +9,7 @@ from bs4 import BeautifulSoup
 from built_book import BOOK, CHAPTERS, built_html
 
 from mlcourse.exercises.catalogue import chapter_exercises
-from tools.book_collected import Entry, anchor, entries_of, questions_page
+from tools.book_collected import Entry, entries_of, questions_page
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +25,12 @@ def pages() -> dict[str, BeautifulSoup]:
 def test_every_heading_is_an_entry_that_leads_to_it(name, section, page, pages):
     entries = list(entries_of(BOOK / f"{name}.md", section))
     assert entries
-    links = {link["href"] for link in pages[page].select("article a[href]")}
-    for entry in entries:
-        assert f"{name}.html#{anchor(entry.title)}" in links
-        assert pages[name].find(id=anchor(entry.title)) is not None, entry.title
+    links = [link["href"] for link in pages[page].select("article a[href]")]
+    targets = [link.partition("#")[2] for link in links if link.startswith(f"{name}.html#")]
+    section_of = next(tag for tag in pages[name].select("section:has(> h2)") if tag.h2.get_text().startswith(section))
+    headings = [tag["id"] for tag in section_of.select("section:has(> h3)")]
+    assert len(headings) == len(entries)
+    assert [target for target in targets if target in headings] == headings
 
 
 @pytest.mark.parametrize("name", CHAPTERS)

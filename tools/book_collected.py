@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from docutils.nodes import make_id
+from myst_parser.mdit_to_docutils.base import default_slugify
 
 from mlcourse.exercises.catalogue import chapter_exercises
 from mlcourse.exercises.protocol import Exercise
@@ -102,19 +102,20 @@ def entries_of(page: Path, section: str) -> Iterator[Entry]:
 
 
 def link_to(chapter: Chapter, entry: Entry) -> str:
-    """Return a link to an entry, as HTML: the title may hold mathematics or code, which the anchor leaves out."""
-    return f"[{entry.title}]({chapter.name}.html#{anchor(entry.title)})"
+    """Return a link to an entry."""
+    return f"[{entry.title}]({chapter.name}.md#{slug(entry.title)})"
 
 
-def anchor(title: str) -> str:
-    r"""Return the anchor that the page has for a heading.
+def slug(title: str) -> str:
+    r"""Return the name by which MyST knows a heading: without the mathematics in it.
 
     Examples
     --------
-    >>> anchor("Is W_QK a metric tensor?")
-    'is-w-qk-a-metric-tensor'
+    >>> slug("Is W_QK a *metric* tensor?"), slug("Why $x_1$, and not `x`?")
+    ('is-w_qk-a-metric-tensor', 'why--and-not-x')
     """
-    return make_id(re.sub(r"[`$\\*]", "", title))
+    plain = re.sub(r"\$[^$]*\$", "", title)
+    return str(default_slugify(re.sub(r"[`*\\]", "", plain)))
 
 
 def escaped(text: str) -> str:

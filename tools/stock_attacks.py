@@ -1,8 +1,8 @@
 """The attacks of ``tests/attacks`` on stock nbgrader, for the table in the documentation.
 
-Called as ``python -m tools.stock_attacks --out F.md`` from the root of the repository. Each attack gets a course of its
-own, graded by nbgrader's own ``Execute`` and the check in the notebook's kernel. Nothing of it touches this machine:
-nbgrader itself runs inside bubblewrap, as an ordinary user, without a network, with its course and a home folder
+Called as ``python -m tools.stock_attacks --json F.json --out book/attacks.md`` from the root of the repository. Each
+attack gets a course of its own, graded by nbgrader's own ``Execute`` and the check in the notebook's kernel. Nothing of
+it touches this machine: nbgrader itself runs inside bubblewrap, as an ordinary user, without a network, with its course and a home folder
 as the only places to write to, with limits, and with somebody who watches the memory.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.metadata
 import json
 import os
 import resource
@@ -61,6 +62,20 @@ c.ClearSolutions.begin_solution_delimeter = "### BEGIN SOLUTION"
 c.ClearSolutions.end_solution_delimeter = "### END SOLUTION"
 """
 PASSWORDS = f"root:x:0:0::/root:/bin/sh\ninstructor:x:{USER if os.geteuid() == 0 else os.getuid()}:0::{HOME}:/bin/sh\n"
+PAGE = """\
+# Attacks that were tried
+
+Each line is a hostile submission, tried on this course's grader and on nbgrader as it comes (version {nbgrader}, with
+its own `Execute` and the check in the notebook's kernel). In both courses lay the same secrets, and an honest
+submission beside the attack. nbgrader itself ran inside a sandbox of its own, so that nothing reached the machine.
+
+*Mark gained* means points that the submission does not deserve. *Secret seen* means that a planted word or a hidden
+input stood in what the student gets back. *Something changed* means a file, a server or another submission. *Grader
+stopped* means that the honest submission beside it was not graded, or that the run had to be ended. `tests/attacks`
+holds the attacks; the column of this course is a test that runs with `make test`. The other column was measured once,
+by `python -m tools.stock_attacks`.
+
+"""
 BESIDE = "honest-worked"
 NOTHING = "nothing"
 ORDER = (evidence.MARK, evidence.SECRET, evidence.CHANGED, evidence.LEFT, evidence.ACTIVE, evidence.STOPPED)
@@ -303,7 +318,7 @@ def table(attacks: list[Attack], stock: dict[str, list[str]], engine: dict[str, 
         [
             attack.family,
             attack.name.replace("_", " "),
-            attack.tries,
+            attack.tries.replace("|", "\\|").replace("<", "&lt;").replace("_", "\\_").replace("*", "\\*"),
             kinds(stock[attack.name]) if attack.name in stock else "not run",
             kinds(engine[attack.name]) if attack.name in engine else "not run",
         ]
@@ -311,6 +326,11 @@ def table(attacks: list[Attack], stock: dict[str, list[str]], engine: dict[str, 
     ]
     headers = ["family", "attack", "what it tries", "stock nbgrader", "this course"]
     return f"{totals(rows)}\n\n{tabulate(rows, headers=headers, tablefmt='github')}\n"
+
+
+def nbgrader_version() -> str:
+    """Return the version of nbgrader that was measured."""
+    return importlib.metadata.version("nbgrader")
 
 
 def totals(rows: list[list[str]]) -> str:
@@ -359,7 +379,7 @@ def main() -> None:
     known |= attempt_all(missing, given.wall, given.jobs, given.logs, save) if missing else {}
     text = table(attacks, known, read_result(given.engine))
     if given.out:
-        given.out.write_text(text, encoding="utf-8")
+        given.out.write_text(PAGE.format(nbgrader=nbgrader_version()) + text, encoding="utf-8")
     print(text.split("\n\n")[0])
 
 
