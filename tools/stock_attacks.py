@@ -2,8 +2,8 @@
 
 Called as ``python -m tools.stock_attacks --json F.json --out book/attacks.md`` from the root of the repository. Each
 attack gets a course of its own, graded by nbgrader's own ``Execute`` and the check in the notebook's kernel. Nothing of
-it touches this machine: nbgrader itself runs inside bubblewrap, as an ordinary user, without a network, with its course and a home folder
-as the only places to write to, with limits, and with somebody who watches the memory.
+it touches this machine: nbgrader itself runs inside bubblewrap, as an ordinary user, without a network, with its course
+and a home folder as the only places to write to, with limits, and with somebody who watches the memory.
 """
 
 from __future__ import annotations

@@ -1,0 +1,625 @@
+"""Logistic regression: the references against SciPy, PyTorch and scikit-learn, and what must always hold."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import jaxtyping
+import numpy as np
+import pytest
+import scipy.optimize
+import scipy.special
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.calibration import calibration_curve
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, train_test_split
+
+from mlcourse import linear_regression as lr
+from mlcourse import logistic_regression as lo
+from mlcourse.data import breast_cancer, digits
+
+torch = pytest.importorskip(
+    "torch", reason="the torch half of these tests needs PyTorch: pip install 'mlcourse[torch]'"
+)
+
+finite = st.floats(-1e4, 1e4, allow_nan=False, width=64)
+SIZES = [(30, 3), (40, 5), (25, 1)]
+BACKENDS = {"numpy": np.asarray, "torch": torch.as_tensor}
+
+
+@pytest.fixture
+def unchecked():
+    """Switch the annotations' own check off, so that the message under test is ours."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", before)
+
+
+@pytest.fixture(params=list(BACKENDS))
+def make(request):
+    """Turn a NumPy array into an array of one of the two libraries."""
+    return BACKENDS[request.param]
+
+
+def as_numpy(value):
+    return value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+
+
+def problem(n, p, classes=2, seed=0):
+    """Features of different scale and center, and labels that overlap."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, p)) * rng.uniform(0.5, 3, p) + rng.uniform(-2, 2, p)
+    scores = (X - X.mean(0)) / X.std(0) @ rng.standard_normal((p, classes)) + rng.gumbel(size=(n, classes)) * 1.5
+    labels = scores.argmax(axis=1)
+    labels[:classes] = np.arange(classes)  # none is missing
+    return X, labels
+
+
+def standardized():
+    data = breast_cancer()
+    return (data.X - data.X.mean(0)) / data.X.std(0), data.y
+
+
+# --- the functions against peers ------------------------------------------------------------------------------------
+
+
+@given(arrays(np.float64, st.integers(0, 9), elements=finite))
+@settings(max_examples=60, deadline=None)
+def test_sigmoid_equals_scipy(z):
+    with np.errstate(all="raise", under="ignore"):
+        ours = lo.sigmoid(z)
+    np.testing.assert_allclose(ours, scipy.special.expit(z), rtol=1e-13, atol=1e-300)  # SciPy gives 0 below -709
+    np.testing.assert_allclose(as_numpy(lo.sigmoid(torch.as_tensor(z))), ours, rtol=1e-13, atol=1e-300)
+    np.testing.assert_allclose(ours + lo.sigmoid(-z), 1, rtol=1e-15)
+
+
+def test_log_odds_undo_the_sigmoid(make):
+    z = np.linspace(-30, 12, 43).reshape(1, 43)
+    np.testing.assert_allclose(as_numpy(lo.log_odds(lo.sigmoid(make(z)))), z, rtol=1e-9, atol=1e-12)
+    p = np.array([1e-300, 0.3, 1 - 1e-15])
+    np.testing.assert_allclose(as_numpy(lo.log_odds(make(p))), scipy.special.logit(p), rtol=1e-13)
+
+
+@given(
+    arrays(np.float64, st.tuples(st.integers(1, 4), st.integers(1, 5)), elements=finite), st.sampled_from([0, 1, -1])
+)
+@settings(max_examples=60, deadline=None)
+def test_softmax_and_logsumexp_equal_scipy(z, axis):
+    with np.errstate(all="raise", under="ignore"):
+        shares, total = lo.softmax(z, axis), lo.logsumexp(z, axis)
+    np.testing.assert_allclose(shares, scipy.special.softmax(z, axis=axis), rtol=1e-10, atol=1e-300)
+    np.testing.assert_allclose(total, scipy.special.logsumexp(z, axis=axis), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(shares.sum(axis=axis), 1, rtol=1e-14)
+    on_torch = torch.as_tensor(z)
+    np.testing.assert_allclose(as_numpy(lo.softmax(on_torch, axis)), shares, rtol=1e-13, atol=1e-300)
+    np.testing.assert_allclose(as_numpy(lo.logsumexp(on_torch, axis)), total, rtol=1e-13, atol=1e-12)
+
+
+@given(arrays(np.float64, st.tuples(st.integers(1, 4), st.integers(2, 5)), elements=finite), finite)
+@settings(max_examples=40, deadline=None)
+def test_a_common_shift_changes_no_share(z, shift):
+    np.testing.assert_allclose(lo.softmax(z + shift), lo.softmax(z), rtol=1e-7, atol=1e-12)
+    np.testing.assert_allclose(lo.logsumexp(z + shift), lo.logsumexp(z) + shift, rtol=1e-9, atol=1e-9)
+
+
+def test_softmax_of_three_axes(make):
+    z = np.random.default_rng(0).standard_normal((2, 3, 4))
+    for axis in range(-3, 3):
+        np.testing.assert_allclose(as_numpy(lo.softmax(make(z), axis)), scipy.special.softmax(z, axis=axis), rtol=1e-12)
+        expected = scipy.special.logsumexp(z, axis=axis)
+        np.testing.assert_allclose(as_numpy(lo.logsumexp(make(z), axis)), expected, rtol=1e-12)
+
+
+def test_two_classes_are_the_sigmoid(make):
+    z = np.linspace(-40, 40, 9)
+    pair = lo.softmax(make(np.stack([z, np.zeros(9)], axis=1)))
+    np.testing.assert_allclose(as_numpy(pair)[:, 0], lo.sigmoid(z), rtol=1e-13)
+
+
+def test_minus_infinity_rules_a_class_out(make):
+    z = np.array([[0.0, -np.inf, 1.0], [-np.inf, -np.inf, -np.inf]])
+    np.testing.assert_allclose(as_numpy(lo.softmax(make(z[:1])))[0], [1 / (1 + np.e), 0, np.e / (1 + np.e)])
+    np.testing.assert_allclose(as_numpy(lo.logsumexp(make(z))), [np.log(1 + np.e), -np.inf])
+    assert float(lo.cross_entropy_from_logits(make(z[:1]), make(np.array([1])))) == np.inf
+
+
+@pytest.mark.parametrize("m", [1, 2, 5])
+def test_jacobian_equals_autograd(m, make):
+    z = np.random.default_rng(0).standard_normal((3, m))
+    ours = as_numpy(lo.softmax_jacobian(lo.softmax(make(z))))
+    assert ours.shape == (3, m, m)
+    for row, matrix in zip(z, ours, strict=True):
+        expected = torch.func.jacrev(lambda t: torch.softmax(t, 0))(torch.as_tensor(row))
+        np.testing.assert_allclose(matrix, expected, atol=1e-14)
+    np.testing.assert_allclose(ours.sum(axis=-1), 0, atol=1e-15)
+    np.testing.assert_allclose(ours, ours.swapaxes(1, 2), atol=1e-16)
+
+
+@pytest.mark.parametrize(("n", "m"), [(4, 3), (7, 5), (1, 2)])
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+def test_cross_entropy_and_gradient_equal_torch(n, m, scale, make):
+    rng = np.random.default_rng(n)
+    logits, labels = scale * rng.standard_normal((n, m)), rng.integers(0, m, n)
+    variable = torch.tensor(logits, requires_grad=True)
+    loss = torch.nn.functional.cross_entropy(variable, torch.as_tensor(labels))
+    loss.backward()
+    np.testing.assert_allclose(
+        as_numpy(lo.cross_entropy_from_logits(make(logits), make(labels))), loss.item(), rtol=1e-12
+    )
+    gradient = as_numpy(lo.cross_entropy_gradient(make(logits), make(labels)))
+    np.testing.assert_allclose(gradient, variable.grad, rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(gradient.sum(axis=1), 0, atol=1e-15)
+
+
+@pytest.mark.parametrize("scale", [0.5, 1e4])
+def test_logistic_loss_and_gradient_equal_torch(scale, make):
+    X, y = problem(9, 2)
+    theta = torch.tensor([scale, -scale / 2, 0.3], dtype=torch.float64, requires_grad=True)
+    A = lr.design_matrix(X)
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(torch.as_tensor(A) @ theta, torch.as_tensor(y).double())
+    loss.backward()
+    inputs = make(A), make(y), make(theta.detach().numpy())
+    np.testing.assert_allclose(as_numpy(lo.logistic_loss(*inputs)), loss.item(), rtol=1e-12)
+    np.testing.assert_allclose(as_numpy(lo.logistic_gradient(*inputs)), theta.grad, rtol=1e-10, atol=1e-14)
+
+
+def test_a_small_loss_keeps_its_digits():
+    loss = lo.logistic_loss(np.array([[1.0]]), np.array([1]), np.array([50.0]))
+    np.testing.assert_allclose(loss, np.exp(-50.0), rtol=1e-12)
+    np.testing.assert_allclose(lo.logistic_hessian(np.array([[1.0]]), np.array([50.0])), [[np.exp(-50.0)]], rtol=1e-12)
+
+
+def test_hessian_equals_autograd(make):
+    X, y = problem(9, 2)
+    A, theta = lr.design_matrix(X), np.array([0.4, -0.7, 0.2])
+
+    def loss(t):
+        return torch.nn.functional.binary_cross_entropy_with_logits(torch.as_tensor(A) @ t, torch.as_tensor(y).double())
+
+    expected = torch.func.hessian(loss)(torch.as_tensor(theta))
+    np.testing.assert_allclose(as_numpy(lo.logistic_hessian(make(A), make(theta))), expected, rtol=1e-10)
+    largest = np.linalg.eigvalsh(expected)[-1]
+    assert largest <= np.linalg.eigvalsh(A.T @ A / 9)[-1] / 4
+
+
+def test_newton_step_solves_the_weighted_least_squares_problem(make):
+    X, y = problem(20, 3)
+    A, theta = lr.design_matrix(X), np.array([0.4, -0.7, 0.2, 0.1])
+    p = scipy.special.expit(A @ theta)
+    root = np.sqrt(p * (1 - p))
+    expected = theta + np.linalg.lstsq(root[:, None] * A, (y - p) / root, rcond=None)[0]
+    np.testing.assert_allclose(as_numpy(lo.newton_step(make(A), make(y), make(theta))), expected, rtol=1e-8)
+
+
+def test_newton_step_is_the_shortest_when_columns_depend_on_one_another(make):
+    X, y = problem(20, 2)
+    A = np.column_stack([X, X[:, 0]])
+    step = as_numpy(lo.newton_step(make(A), make(y), make(np.zeros(3))))
+    np.testing.assert_allclose(step[0], step[2], rtol=1e-9)
+    once = as_numpy(lo.newton_step(make(X), make(y), make(np.zeros(2))))
+    np.testing.assert_allclose([step[0] + step[2], step[1]], once, rtol=1e-9)
+
+
+def test_gradient_descent_equals_torch_sgd(make):
+    X, y = problem(9, 2)
+    A = lr.design_matrix(X)
+    theta = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.SGD([theta], lr=0.3)
+    for _ in range(7):
+        optimizer.zero_grad()
+        z = torch.as_tensor(A) @ theta
+        torch.nn.functional.binary_cross_entropy_with_logits(z, torch.as_tensor(y).double()).backward()
+        optimizer.step()
+    path = lo.gradient_descent(lambda t: lo.logistic_gradient(make(A), make(y), t), make(np.zeros(3)), 0.3, 7)
+    assert tuple(path.shape) == (8, 3)
+    np.testing.assert_allclose(as_numpy(path)[0], 0)
+    np.testing.assert_allclose(as_numpy(path)[-1], theta.detach(), rtol=1e-10)
+
+
+def test_descent_falls_at_eight_times_the_bound_of_least_squares():
+    X, y = problem(30, 3)
+    A = lr.design_matrix(X)
+    step = 0.99 * 8 * float(lr.step_size_bound(A))
+    path = lo.gradient_descent(lambda t: lo.logistic_gradient(A, y, t), np.ones(4), step, 200)
+    losses = [lo.logistic_loss(A, y, theta) for theta in path]
+    assert np.all(np.diff(losses) <= 1e-15)
+
+
+# --- fits -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("penalty", [1e-3, 0.5, 30.0])
+@pytest.mark.parametrize(("n", "p"), SIZES)
+def test_fit_equals_scikit_learn(n, p, penalty, make):
+    X, y = problem(n, p)
+    w, b = lo.fit_logistic(make(X), make(y), penalty)
+    peer = LogisticRegression(C=1 / penalty, solver="newton-cholesky", tol=1e-12, max_iter=1000).fit(X, y)
+    np.testing.assert_allclose(as_numpy(w), peer.coef_[0], rtol=1e-7, atol=1e-8)
+    np.testing.assert_allclose(as_numpy(b), peer.intercept_[0], rtol=1e-7, atol=1e-8)
+
+
+def test_breast_cancer_equals_scikit_learn_to_1e_8(make):
+    X, y = standardized()
+    for penalty in [0.1, 1.0, 100.0]:
+        w, b = lo.fit_logistic(make(X), make(y), penalty)
+        peer = LogisticRegression(C=1 / penalty, solver="newton-cholesky", tol=1e-12, max_iter=1000).fit(X, y)
+        np.testing.assert_allclose(as_numpy(w), peer.coef_[0], atol=1e-8)
+        np.testing.assert_allclose(as_numpy(b), peer.intercept_[0], atol=1e-8)
+
+
+def test_without_a_penalty_the_gradient_is_zero(make):
+    X, y = problem(40, 3)
+    w, b = lo.fit_logistic(make(X), make(y))
+    theta = np.append(as_numpy(w), as_numpy(b))
+    np.testing.assert_allclose(lo.logistic_gradient(lr.design_matrix(X), y, theta), 0, atol=1e-9)
+    found = scipy.optimize.minimize(lambda t: lo.logistic_loss(lr.design_matrix(X), y, t), np.zeros(4), tol=1e-12)
+    np.testing.assert_allclose(theta, found.x, atol=1e-4)
+
+
+@given(st.integers(4, 30), st.integers(1, 4), st.integers(0, 2**31), st.floats(0.01, 100))
+@settings(max_examples=40, deadline=None)
+def test_fit_properties(n, p, seed, penalty):
+    rng = np.random.default_rng(seed)
+    X, y = rng.standard_normal((n, p)), rng.integers(0, 2, n)
+    y[:2] = 0, 1
+    w, b = lo.fit_logistic(X, y, penalty)
+    residual = lo.sigmoid(X @ w + b) - y
+    np.testing.assert_allclose(residual.sum(), 0, atol=1e-6)  # the intercept is free: promises sum to what happened
+    np.testing.assert_allclose(X.T @ residual, -penalty * w, atol=1e-6)
+    shifted, b_shifted = lo.fit_logistic(X + 3, y, penalty)
+    np.testing.assert_allclose(shifted, w, atol=1e-6)
+    np.testing.assert_allclose(b_shifted, b - 3 * w.sum(), atol=1e-5)
+    mirrored, b_mirrored = lo.fit_logistic(X, 1 - y, penalty)
+    np.testing.assert_allclose([*mirrored, b_mirrored], [*-w, -b], atol=1e-6)
+    longer, _ = lo.fit_logistic(X, y, penalty / 2)
+    assert np.linalg.norm(w) <= np.linalg.norm(longer) * (1 + 1e-6)
+
+
+def test_the_shortest_weights_when_columns_repeat(make):
+    X, y = problem(40, 2)
+    w, b = lo.fit_logistic(make(np.column_stack([X, X[:, 0]])), make(y))
+    once, b_once = lo.fit_logistic(X, y)
+    np.testing.assert_allclose(as_numpy(w), [once[0] / 2, once[1], once[0] / 2], rtol=1e-6)
+    np.testing.assert_allclose(as_numpy(b), b_once, rtol=1e-6)
+
+
+@pytest.mark.parametrize("value", [0.1, 1e8, -3.3])
+def test_a_constant_feature_gets_weight_zero(value, make):
+    X, y = problem(40, 2)
+    w, b = lo.fit_logistic(make(np.column_stack([X, np.full(40, value)])), make(y))
+    once, _ = lo.fit_logistic(X, y)
+    np.testing.assert_allclose(as_numpy(w)[:2], once, rtol=1e-6)
+    np.testing.assert_allclose(as_numpy(w)[2] * value, 0, atol=1e-6)
+    assert np.isfinite(float(b))
+
+
+def test_features_of_very_different_scale(make):
+    X, y = problem(40, 3)
+    scale = np.array([1e-4, 1.0, 1e5])
+    w, b = lo.fit_logistic(make(X * scale), make(y))
+    once, b_once = lo.fit_logistic(X, y)
+    np.testing.assert_allclose(as_numpy(w) * scale, once, rtol=1e-5)
+    np.testing.assert_allclose(as_numpy(b), b_once, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("target", [float, np.float32, np.int64, bool])
+def test_answers_may_have_any_real_dtype(target):
+    X, y = problem(30, 2)
+    if target is bool:
+        with pytest.raises((TypeError, jaxtyping.TypeCheckError)):
+            lo.logistic_gradient(np.array([[1]]), np.array([1]), np.array([1.0]))
+        return
+    np.testing.assert_array_equal(lo.fit_logistic(X, y.astype(target), 1.0)[0], lo.fit_logistic(X, y, 1.0)[0])
+
+
+def test_separable_classes_have_no_minimizer(make):
+    X = np.array([[-2.0], [-1.0], [1.0], [3.0]])
+    for y in (np.array([0, 0, 1, 1]), np.array([1, 1, 0, 0]), np.array([1, 1, 1, 1])):
+        with pytest.raises(ValueError, match="separable"):
+            lo.fit_logistic(make(X), make(y))
+    with pytest.raises(ValueError, match="separable"):
+        lo.fit_softmax(make(X), make(np.array([0, 0, 1, 2])), 3)
+    w, _ = lo.fit_logistic(make(X), make(np.array([0, 0, 1, 1])), 0.01)
+    assert float(w[0]) > 0
+
+
+def test_half_separable_classes_are_not_called_converged():
+    X = np.array([[-1.0], [0.0], [0.0], [2.0]])  # the boundary at 0 separates all but the two that lie on it
+    with pytest.raises(ValueError, match="No minimizer was found in 30"):
+        lo.fit_logistic(X, np.array([0, 0, 1, 1]), max_iterations=30)
+
+
+def test_an_overshooting_step_is_halved(make):
+    X = np.append(np.linspace(-1, 1, 60), [400.0])[:, None]  # the full Newton step from 0 is far too long
+    y = np.append((np.linspace(-1, 1, 60) > 0.2).astype(int), [0])
+    w, b = lo.fit_logistic(make(X), make(y), 1e-4)
+    theta = np.append(as_numpy(w), as_numpy(b))
+    gradient = 61 * lo.logistic_gradient(lr.design_matrix(X), y, theta) + 1e-4 * np.append(as_numpy(w), 0)
+    np.testing.assert_allclose(gradient, 0, atol=1e-5)
+
+
+@pytest.mark.parametrize("penalty", [0.05, 2.0])
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_softmax_fit_equals_scikit_learn(classes, penalty, make):
+    X, labels = problem(60, 3, classes)
+    W, b = lo.fit_softmax(make(X), make(labels), classes, penalty, tolerance=1e-11)
+    W, b = as_numpy(W), as_numpy(b)
+    if classes == 2:  # two columns share the work, so lambda counts half as much
+        w_two, b_two = lo.fit_logistic(X, labels, penalty / 2)
+        np.testing.assert_allclose(W[:, 1] - W[:, 0], w_two, atol=1e-7)
+        np.testing.assert_allclose(b[1] - b[0], b_two, atol=1e-7)
+    else:
+        peer = LogisticRegression(C=1 / penalty, solver="newton-cg", tol=1e-10, max_iter=1000).fit(X, labels)
+        np.testing.assert_allclose(W.T, peer.coef_, atol=1e-6)
+        np.testing.assert_allclose(b - b.mean(), peer.intercept_ - peer.intercept_.mean(), atol=1e-6)
+    np.testing.assert_allclose(W.sum(axis=1), 0, atol=1e-9)
+    np.testing.assert_allclose(b.sum(), 0, atol=1e-9)
+    gradient = X.T @ (lo.softmax(X @ W + b) - np.eye(classes)[labels]) + penalty * W
+    np.testing.assert_allclose(gradient, 0, atol=1e-8)
+
+
+def test_digits_equal_scikit_learn():
+    data = digits()
+    W, b = lo.fit_softmax(data.X / 16, data.y, 10, 1.0, tolerance=1e-10)
+    peer = LogisticRegression(solver="newton-cg", tol=1e-9, max_iter=1000).fit(data.X / 16, data.y)
+    np.testing.assert_allclose(W.T, peer.coef_, atol=1e-6)
+    np.testing.assert_allclose(b, peer.intercept_ - peer.intercept_.mean(), atol=1e-5)
+
+
+def test_softmax_tolerance_is_the_gradient_of_the_mean():
+    data = digits()
+    X, Y = data.X[:300] / 16, np.eye(10)[data.y[:300]]
+    for tolerance in (1e-2, 1e-5):
+        W, b = lo.fit_softmax(X, data.y[:300], 10, 1.0, tolerance=tolerance)
+        P = lo.softmax(X @ W + b)
+        largest = max(np.abs(X.T @ (P - Y) + W).max(), np.abs((P - Y).sum(axis=0)).max()) / 300
+        assert largest <= 2 * tolerance
+    with pytest.raises(ValueError, match="No minimizer was found in 2 Newton steps"):
+        lo.fit_softmax(X, data.y[:300], 10, 1.0, max_iterations=2)
+
+
+def test_headline_breast_cancer():
+    data = breast_cancer()
+    scores = []
+    for train, test in StratifiedKFold(5, shuffle=True, random_state=0).split(data.X, data.y):
+        center, spread = data.X[train].mean(0), data.X[train].std(0)
+        w, b = lo.fit_logistic((data.X[train] - center) / spread, data.y[train], 1.0)
+        scores.append(np.mean(lo.predict((data.X[test] - center) / spread, w, b) == data.y[test]))
+    assert (round(100 * np.mean(scores), 1), round(100 * np.std(scores), 1)) == (97.9, 1.4)
+
+
+def test_headline_digits():
+    data = digits()
+    X, X_test, y, y_test = train_test_split(data.X / 16, data.y, test_size=0.25, random_state=0, stratify=data.y)
+    W, b = lo.fit_softmax(X, y, 10, 1.0)
+    assert round(100 * np.mean(lo.predict_class(X_test, W, b) == y_test), 1) == 96.9
+
+
+# --- decisions and promises -----------------------------------------------------------------------------------------
+
+
+def test_predict_compares_log_odds(make):
+    X = np.array([[-1.0], [0.0], [1.0], [100.0]])
+    for threshold, expected in [
+        (0.5, [0, 1, 1, 1]),
+        (0.9, [0, 0, 0, 1]),
+        (0.3, [0, 1, 1, 1]),
+        (1 - 1e-16, [0, 0, 0, 1]),
+    ]:
+        got = lo.predict(make(X), make(np.array([1.0])), 0.0, threshold)
+        np.testing.assert_array_equal(as_numpy(got), expected)
+        assert as_numpy(got).dtype == np.int64
+    got = lo.predict(make(X), make(np.array([1.0])), -1.0, 0.5)
+    np.testing.assert_array_equal(as_numpy(got), [0, 0, 1, 1])
+
+
+def test_predict_equals_the_threshold_on_probabilities(make):
+    X, y = problem(50, 3)
+    w, b = lo.fit_logistic(X, y, 1.0)
+    for threshold in (0.01, 0.3, 0.77):
+        got = lo.predict(make(X), make(w), float(b), threshold)
+        np.testing.assert_array_equal(as_numpy(got), lo.sigmoid(X @ w + b) >= threshold)
+
+
+def test_predict_class_is_the_most_probable(make):
+    X, labels = problem(50, 3, 4)
+    W, b = lo.fit_softmax(X, labels, 4, 1.0)
+    got = as_numpy(lo.predict_class(make(X), make(W), make(b)))
+    np.testing.assert_array_equal(got, lo.softmax(X @ W + b).argmax(axis=1))
+    assert got.dtype == np.int64
+    tie = lo.predict_class(make(np.array([[1.0]])), make(np.array([[0.0, 2.0, 2.0]])), make(np.zeros(3)))
+    assert int(tie[0]) == 1
+
+
+def test_reliability_equals_scikit_learn(make):
+    rng = np.random.default_rng(0)
+    p = rng.uniform(size=400)
+    y = (rng.uniform(size=400) < p**2).astype(int)
+    promised, happened, share = (as_numpy(a) for a in lo.reliability_table(make(p), make(y), 8))
+    expected_happened, expected_promised = calibration_curve(y, p, n_bins=8)
+    np.testing.assert_allclose(promised, expected_promised, rtol=1e-12)
+    np.testing.assert_allclose(happened, expected_happened, rtol=1e-12)
+    np.testing.assert_allclose(share, np.histogram(p, 8, (0, 1))[0] / 400)
+
+
+def test_reliability_bins_at_their_borders(make):
+    p, y = np.array([0.0, 0.25, 0.5, 1.0]), np.array([0, 1, 0, 1])
+    promised, happened, share = (as_numpy(a) for a in lo.reliability_table(make(p), make(y), 4))
+    np.testing.assert_allclose(promised, [0, 0.25, 0.5, 1])
+    np.testing.assert_allclose(happened, [0, 1, 0, 1])
+    np.testing.assert_allclose(share, 0.25)
+    promised, happened, share = (as_numpy(a) for a in lo.reliability_table(make(p[:2]), make(y[:2]), 4))
+    assert np.isnan(promised[2:]).all()
+    assert np.isnan(happened[2:]).all()
+    np.testing.assert_allclose(share, [0.5, 0.5, 0, 0])
+
+
+# --- what users meet ------------------------------------------------------------------------------------------------
+
+
+def everything(X, y, labels):
+    """Call every function once."""
+    A = lr.design_matrix(X)
+    theta = A[0, :] * 0
+    logits = X @ X[:3, :].T
+    w, b = lo.fit_logistic(X, y, 0.5)
+    W, c = lo.fit_softmax(X, labels, 3, 0.5)
+    probability = lo.sigmoid(A @ theta)
+    return [
+        w, b, W, c, probability,
+        lo.log_odds(probability),
+        lo.softmax(logits, 0),
+        lo.logsumexp(logits, 1),
+        lo.softmax_jacobian(lo.softmax(logits)),
+        lo.one_hot(labels, 4, X.dtype),
+        lo.cross_entropy_from_logits(logits, labels),
+        lo.cross_entropy_gradient(logits, labels),
+        lo.logistic_loss(A, y, theta),
+        lo.logistic_gradient(A, y, theta),
+        lo.logistic_hessian(A, theta),
+        lo.newton_step(A, y, theta),
+        lo.gradient_descent(lambda t: lo.logistic_gradient(A, y, t), theta, 0.1, 3),
+        lo.predict(X, w, b, 0.3),
+        lo.predict_class(X, W, c),
+        *lo.reliability_table(probability, y, 4),
+    ]  # fmt: skip
+
+
+def given_problem():
+    X, labels = problem(9, 3, 3)
+    return X, (labels == 1).astype(np.int64), labels
+
+
+def test_inputs_are_never_changed(make):
+    inputs = [make(a.copy()) for a in given_problem()]
+    everything(*inputs)
+    for given_array, original in zip(inputs, given_problem(), strict=True):
+        np.testing.assert_array_equal(as_numpy(given_array), original)
+
+
+def test_both_libraries_agree_in_float64():
+    on_numpy = everything(*given_problem())
+    on_torch = everything(*(torch.as_tensor(a) for a in given_problem()))
+    for a, b in zip(on_numpy, on_torch, strict=True):
+        assert isinstance(b, torch.Tensor)
+        assert np.asarray(a).dtype in (np.float64, np.int64)
+        assert as_numpy(b).dtype == np.asarray(a).dtype
+        np.testing.assert_allclose(as_numpy(b), a, rtol=1e-6, atol=1e-8)
+
+
+def test_float32_stays_float32():
+    X, y, labels = (torch.as_tensor(a) for a in given_problem())
+    in_double = everything(X, y, labels)
+    for value, reference in zip(everything(X.float(), y, labels), in_double, strict=True):
+        assert value.dtype in (torch.float32, torch.int64)
+        np.testing.assert_allclose(as_numpy(value), as_numpy(reference), rtol=2e-3, atol=2e-3)
+
+
+def test_meta_device_finds_no_hidden_cpu_tensor():
+    X = torch.empty(9, 3, dtype=torch.float64, device="meta")
+    y, labels = (torch.empty(9, dtype=torch.int64, device="meta") for _ in range(2))
+    for value, real in zip(everything(X, y, labels), everything(*given_problem()), strict=True):
+        assert value.device.type == "meta"
+        assert tuple(value.shape) == np.shape(real)
+
+
+def test_meta_device_backward_and_one_step():
+    A = torch.empty(7, 3, dtype=torch.float64, device="meta")
+    y = torch.empty(7, dtype=torch.float64, device="meta")
+    theta = torch.zeros(3, dtype=torch.float64, device="meta", requires_grad=True)
+    optimizer = torch.optim.SGD([theta], lr=0.1)
+    lo.logistic_loss(A, y, theta).backward()
+    optimizer.step()
+    assert theta.grad.device.type == "meta"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device and a CUDA build of PyTorch")
+def test_cuda_tensors_stay_on_their_device():
+    on_cpu = everything(*given_problem())
+    on_gpu = everything(*(torch.as_tensor(a, device="cuda") for a in given_problem()))
+    for a, b in zip(on_cpu, on_gpu, strict=True):
+        assert b.device.type == "cuda"
+        np.testing.assert_allclose(as_numpy(b), a, rtol=1e-6, atol=1e-8)
+
+
+def test_autograd_flows_through_the_losses():
+    logits = torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    labels = torch.tensor([2, 0, 1, 1])
+    assert torch.autograd.gradcheck(lambda z: lo.cross_entropy_from_logits(z, labels), logits)
+    assert torch.autograd.gradcheck(lambda z: lo.sigmoid(z), logits)
+    y = torch.tensor([0, 1, 1])
+    at_zero = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    assert float(torch.autograd.grad(lo.sigmoid(at_zero).sum(), at_zero)[0][0]) == 0.25
+    theta = torch.zeros(4, dtype=torch.float64, requires_grad=True)  # z = 0, where the branches meet
+    lo.logistic_loss(logits.detach().T, y, theta).backward()
+    expected = lo.logistic_gradient(logits.detach().T, y, theta.detach())
+    np.testing.assert_allclose(theta.grad, expected, rtol=1e-12)
+
+
+def test_module_needs_no_torch():
+    code = (
+        "import sys\n"
+        "class NoTorch:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] == 'torch':\n"
+        "            raise ModuleNotFoundError('torch is absent')\n"
+        "sys.meta_path.insert(0, NoTorch())\n"
+        "import numpy as np\n"
+        "from mlcourse import logistic_regression as lo\n"
+        "print(lo.fit_logistic(np.array([[0.0], [1.0]]), np.array([0, 1]), 1.0))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: lo.sigmoid(np.array([1])), TypeError, "its dtype is int64"),
+        (lambda: lo.log_odds(np.array([0.5, 1.0])), ValueError, "strictly between 0 and 1"),
+        (lambda: lo.log_odds(np.array([0.0])), ValueError, "strictly between 0 and 1"),
+        (lambda: lo.softmax(np.ones((2, 3)), 2), ValueError, "so axis must lie from -2 to 1, but it is 2"),
+        (lambda: lo.logsumexp(np.ones((2, 3)), -3), ValueError, "but it is -3"),
+        (lambda: lo.logsumexp(np.ones((2, 0)), 1), ValueError, r"along axis 1, but its shape is \(2, 0\)"),
+        (lambda: lo.one_hot(np.array([0.0]), 2, np.float64), TypeError, "labels must be integers, but .* float64"),
+        (lambda: lo.one_hot(np.array([0, 3]), 3, np.float64), ValueError, "from 0 to 2, for 3 classes, .* from 0 to 3"),
+        (lambda: lo.one_hot(np.array([-1, 1]), 3, np.float64), ValueError, "go from -1 to 1"),
+        (lambda: lo.cross_entropy_from_logits(np.ones((3, 2)), np.array([0])), ValueError, "logits has n = 3 but"),
+        (lambda: lo.cross_entropy_from_logits(np.ones((0, 2)), np.array([], int)), ValueError, "one of n .examples."),
+        (lambda: lo.cross_entropy_gradient(np.ones((3, 0)), np.zeros(3, int)), ValueError, "one of m .classes."),
+        (lambda: lo.logistic_loss(np.ones((3, 2)), np.ones(4), np.ones(2)), ValueError, "A has n = 3 but y has n = 4"),
+        (lambda: lo.logistic_loss(np.ones((3, 2)), np.ones(3), np.ones(3)), ValueError, "A has d = 2 but theta has"),
+        (lambda: lo.logistic_gradient(np.ones((2, 1)), np.array([-1, 1]), np.ones(1)), ValueError, "must hold 0 or 1"),
+        (lambda: lo.logistic_hessian(np.ones((2, 1)), np.ones(3)), ValueError, "A has d = 1 but theta has d = 3"),
+        (lambda: lo.newton_step(np.ones((0, 1)), np.ones(0), np.ones(1)), ValueError, "at least one of n"),
+        (lambda: lo.gradient_descent(lambda t: t, np.ones(2), 0.1, -1), ValueError, "it is -1"),
+        (lambda: lo.gradient_descent(lambda t: np.ones(3), np.ones(2), 0.1, 1), ValueError, r"\(2,\) but its gradient"),
+        (lambda: lo.fit_logistic(np.ones((3, 2)), np.ones(2)), ValueError, "X has n = 3 but y has n = 2"),
+        (lambda: lo.fit_logistic(np.full((2, 1), np.nan), np.array([0, 1])), ValueError, "X holds 2 values"),
+        (lambda: lo.fit_logistic(np.ones((2, 1)), np.array([0, 1]), -1.0), ValueError, "penalty must be .* it is -1.0"),
+        (lambda: lo.fit_logistic(np.ones((2, 1)), np.array([0, 1]), np.inf), ValueError, "penalty .* it is inf"),
+        (lambda: lo.fit_logistic(np.ones((2, 1)), np.array([1, 2])), ValueError, "y must hold 0 or 1"),
+        (lambda: lo.fit_softmax(np.ones((2, 1)), np.array([0, 1]), 1), ValueError, "classes must be 2 or more"),
+        (lambda: lo.fit_softmax(np.ones((2, 1)), np.array([0, 1]), 2, np.nan), ValueError, "penalty must be .* is nan"),
+        (lambda: lo.fit_softmax(np.ones((2, 1)), np.array([0, 2]), 2, 1.0), ValueError, "go from 0 to 2"),
+        (lambda: lo.predict(np.ones((2, 1)), np.ones(1), 0.0, 1.0), ValueError, "threshold must .* but it is 1.0"),
+        (lambda: lo.predict(np.ones((2, 1)), np.ones(1), 0.0, 0.0), ValueError, "threshold must .* but it is 0.0"),
+        (lambda: lo.predict(np.ones((2, 1)), np.ones(2), 0.0), ValueError, "X has p = 1 but weights has p = 2"),
+        (lambda: lo.predict_class(np.ones((2, 1)), np.ones((2, 3)), np.ones(3)), ValueError, "X has p = 1 but W has"),
+        (lambda: lo.reliability_table(np.array([1.5]), np.array([1])), ValueError, "must lie between 0 and 1"),
+        (lambda: lo.reliability_table(np.array([0.5]), np.array([1]), 0), ValueError, "bins must be 1 or more"),
+        (lambda: lo.reliability_table(np.ones(2), np.array([1])), ValueError, "has n = 2 but y has n = 1"),
+    ],
+)  # fmt: skip
+def test_errors_name_both_sides(call, error, message, unchecked):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_zero_steps_returns_the_start(make):
+    path = lo.gradient_descent(lambda t: t, make(np.array([1.0, 2.0])), 0.1, 0)
+    np.testing.assert_array_equal(as_numpy(path), [[1.0, 2.0]])
