@@ -11,7 +11,6 @@ from built_book import BOOK, CHAPTERS, built_html
 from mlcourse.exercises.catalogue import chapter_exercises
 from tools.book_collected import Entry, entries_of, questions_page
 
-
 # How the page sets quotes, dashes and dots.
 TYPOGRAPHY = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "--", "—": "---", "…": "..."})
 

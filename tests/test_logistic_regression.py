@@ -342,6 +342,22 @@ def test_an_overshooting_step_is_halved(make):
     np.testing.assert_allclose(gradient, 0, atol=1e-5)
 
 
+def test_a_step_that_rises_is_halved(make):
+    theta = make(np.array([1.0, -2.0]))
+    step = 2.5 * theta  # past the minimum of the parabola, to -1.5 theta: higher than before
+    arrived, z = lo._downhill(lambda t, z: (t**2).sum(), theta, 10 * theta, step, 10 * step)
+    np.testing.assert_allclose(as_numpy(arrived), [-0.25, 0.5])
+    np.testing.assert_allclose(as_numpy(z), [-2.5, 5.0])
+
+
+def test_without_a_penalty_two_softmax_columns_differ_by_the_logistic_weights(make):
+    X, y = problem(60, 3)
+    W, b = lo.fit_softmax(make(X), make(y), 2, tolerance=1e-11)
+    w, c = lo.fit_logistic(X, y)
+    np.testing.assert_allclose(as_numpy(W)[:, 1] - as_numpy(W)[:, 0], w, rtol=1e-6)
+    np.testing.assert_allclose(as_numpy(b)[1] - as_numpy(b)[0], c, rtol=1e-6, atol=1e-8)
+
+
 @pytest.mark.parametrize("penalty", [0.05, 2.0])
 @pytest.mark.parametrize("classes", [2, 3, 5])
 def test_softmax_fit_equals_scikit_learn(classes, penalty, make):
