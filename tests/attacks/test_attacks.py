@@ -181,12 +181,13 @@ def learn_the_seed(batch: Batch) -> None:
     text = (batch.course / ".mlcourse-seed").read_text(encoding="utf-8").strip()
     batch.tokens["seed"] = text
     for name in ASSIGNMENTS:
-        batch.hidden[name] = evidence.hidden_digits(name, int(text))
+        of_the_course = evidence.hidden_digits(name, int(text))
+        batch.hidden[name] = set(of_the_course)
         for path in batch.course.glob(f"autograded/*/{name}/{name}.ipynb"):
             student = path.parents[1].name
             files = files_beside(batch.course / "submitted" / student / name)[0]
             own = evidence.hidden_digits(name, seed_of(int(text), nbformat.read(path, as_version=4), files))
-            assert own - batch.hidden[name], "a submission has no hidden inputs of its own"
+            assert own - of_the_course, "a submission has no hidden inputs of its own"
             # Those of the honest ones, nobody may see; those of an attack, it may not show.
             batch.hidden[name if (student, name) in batch.honest else f"{student}/{name}"] |= own
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,13 +72,41 @@ def grade_course(order: Order, pool: Pool = grade_here) -> CourseResult:
                 results[item.student] = earlier
             else:
                 waiting[item.student] = item
-        with tqdm(total=len(handed), initial=len(results), unit="submission", disable=order.silent or None) as bar:
+        bar = tqdm(total=len(handed), initial=len(results), unit="submission", disable=order.silent or None)
+        with bar, interruptible() as stop_if_asked:
             for done in _grade(setting, waiting, pool, order.workers):
                 student = done.result.student
                 saved = _saved(writer, setting, waiting[student], done, prints[student])
                 results[student] = saved.result
                 bar.update()
+                stop_if_asked()
     return CourseResult(order.assignment, [results[name] for name in sorted(results)])
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], None]]:
+    """Remember an interruption, which Python loses where it meets a callback whose errors are ignored.
+
+    Gives a function that raises KeyboardInterrupt once somebody has asked to stop.
+    """
+    asked = []
+
+    def remember(number: int, frame: Any) -> None:
+        asked.append(number)
+        raise KeyboardInterrupt
+
+    def stop_if_asked() -> None:
+        if asked:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop_if_asked
+        return
+    before = signal.signal(signal.SIGINT, remember)
+    try:
+        yield stop_if_asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _saved(writer: Writer, setting: Setting, handed: Handed, done: Done, fingerprint: str) -> Done:
