@@ -306,13 +306,9 @@ def test_features_of_very_different_scale(make):
     np.testing.assert_allclose(as_numpy(b), b_once, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("target", [float, np.float32, np.int64, bool])
+@pytest.mark.parametrize("target", [np.float64, np.float32, np.int8])
 def test_answers_may_have_any_real_dtype(target):
     X, y = problem(30, 2)
-    if target is bool:
-        with pytest.raises((TypeError, jaxtyping.TypeCheckError)):
-            lo.logistic_gradient(np.array([[1]]), np.array([1]), np.array([1.0]))
-        return
     np.testing.assert_array_equal(lo.fit_logistic(X, y.astype(target), 1.0)[0], lo.fit_logistic(X, y, 1.0)[0])
 
 
@@ -333,8 +329,8 @@ def test_half_separable_classes_are_not_called_converged():
         lo.fit_logistic(X, np.array([0, 0, 1, 1]), max_iterations=30)
 
 
-def test_an_overshooting_step_is_halved(make):
-    X = np.append(np.linspace(-1, 1, 60), [400.0])[:, None]  # the full Newton step from 0 is far too long
+def test_a_far_point_on_the_wrong_side(make):
+    X = np.append(np.linspace(-1, 1, 60), [400.0])[:, None]
     y = np.append((np.linspace(-1, 1, 60) > 0.2).astype(int), [0])
     w, b = lo.fit_logistic(make(X), make(y), 1e-4)
     theta = np.append(as_numpy(w), as_numpy(b))

@@ -500,6 +500,20 @@ def test_the_plateaus_run_from_dense_to_sparse():
     assert 1 / arrays["density"] == pytest.approx(np.geomspace(10**0.06, 10**0.85, 3), rel=1e-5)
 
 
+def test_the_plateaus_are_trained_at_the_densities_that_they_report(monkeypatch):
+    asked = {}
+
+    def spy(sparsity, importance, n_hidden, **_kwargs):
+        asked.update(sparsity=sparsity, importance=importance, n_hidden=n_hidden)
+        return torch.zeros(3, 6, 2), torch.zeros(3, 6)
+
+    monkeypatch.setattr(sp, "train_instances", spy)
+    arrays = sp.run_plateaus(sp.PlateauSettings(features=6, hidden=2, densities=3), seed=0)
+    assert 1 - asked["sparsity"].numpy() == pytest.approx(arrays["density"], abs=1e-6)
+    assert asked["n_hidden"] == 2
+    assert torch.equal(asked["importance"], torch.ones(3, 6))
+
+
 def test_trainings_are_declared_for_this_chapter():
     assert [training.name for training in sp.TRAININGS] == ["superposition.phase", "superposition.plateaus"]
     assert all(training.settings != training.full for training in sp.TRAININGS)
