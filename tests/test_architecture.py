@@ -12,9 +12,9 @@ import pytest
 
 from mlcourse.exercises.catalogue import catalogue, chapters
 from mlcourse.exercises.protocol import call_candidate
+from mlcourse.grading.declarations import uses_of
 from mlcourse.grading.sandbox.remote import run_source
 from mlcourse.grading.sandbox.view import SEEN
-from mlcourse.grading.submission import uses_of
 
 PACKAGE = Path(__file__).resolve().parent.parent / "mlcourse"
 ARRAY_API = {"linear_regression"}  # among others

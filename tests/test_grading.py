@@ -492,6 +492,9 @@ class Vanishing:
             return Outcome(**self.end)
         return Outcome(value=to_plain(self.answer(**inputs)))
 
+    def calls(self, several):
+        yield from map(self.call, several)
+
 
 @pytest.mark.parametrize(
     "end", [{"timed_out": True, "ended": True}, {"ended": True, "failure": None}, {"timed_out": True}]

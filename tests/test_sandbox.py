@@ -818,7 +818,7 @@ def hidden_of(grader, source, files=None):
     grader.grade(notebook, files)
     assert grader.own_seed == seed_of(grader.seed, notebook, files or {})  # so that it can be found again
     cases = grader.prepare(grader.exercises["linear_regression.r2_score"]).cases
-    return [case.inputs["y"].tolist() for case, _ in cases if case.group == "random"]
+    return [case.inputs["y"].tolist() for case in cases if case.group == "random"]
 
 
 def test_hidden_inputs_belong_to_one_submission_alone(grader):

@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from mlcourse.grading.plain import NotPlainError, identical, to_plain
 
 PRINTED_LIMIT = 2_000
@@ -66,6 +68,11 @@ class Outcome:
     printed: str = ""
 
     @property
+    def is_final(self) -> bool:
+        """Whether no further call is made without being asked: it would end in the same way, after a long time."""
+        return self.timed_out or self.ended or (self.failure is not None and self.failure.unwritten)
+
+    @property
     def returned(self) -> bool:
         """Whether there is a value to compare."""
         return self.failure is None and self.refused is None and not self.timed_out
@@ -73,7 +80,7 @@ class Outcome:
 
 def make_call(run: Callable[[dict[str, Any]], Any], inputs: dict[str, Any], clock: Clock) -> Outcome:
     """Return the outcome of ``run`` on a copy of the inputs; those given stay as they are."""
-    given = copy.deepcopy(inputs)
+    given = {name: copied(value) for name, value in inputs.items()}
     printed = Printed()
     value, failure, refused = None, None, None
     try:
@@ -150,7 +157,7 @@ class Clock:
 def on_the_cpu() -> Iterator[None]:
     """Make new torch tensors live on the CPU, whatever default device the notebook has set."""
     torch = sys.modules.get("torch")
-    if torch is None:
+    if torch is None or torch.get_default_device().type == "cpu":  # the mode would slow down every function of torch
         yield
         return
     with torch.device("cpu"):
@@ -160,6 +167,16 @@ def on_the_cpu() -> Iterator[None]:
 def changed_inputs(before: dict[str, Any], after: dict[str, Any]) -> tuple[str, ...]:
     """Return the names of the inputs that a call altered."""
     return tuple(name for name in before if not _unchanged(before[name], after[name]))
+
+
+def copied(value: Any) -> Any:
+    """Return a copy with nothing in common; arrays and tensors, the usual inputs, without the detours of deepcopy."""
+    torch = sys.modules.get("torch")
+    if type(value) is np.ndarray and value.dtype.kind != "O":
+        return value.copy()
+    if torch is not None and type(value) is torch.Tensor and not value.requires_grad and value.layout is torch.strided:
+        return value.clone(memory_format=torch.preserve_format)
+    return copy.deepcopy(value)
 
 
 def _unchanged(before: Any, after: Any) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Protocol
 
 from mlcourse.exercises.protocol import Exercise, call_candidate
@@ -22,6 +22,10 @@ class Candidate(Protocol):
         """Return the outcome of one call with these inputs."""
         ...
 
+    def calls(self, several: Sequence[dict[str, Any]]) -> Generator[Outcome, None, None]:
+        """Yield the outcomes of several calls, one after another."""
+        ...
+
 
 class LocalCandidate:
     """A submission in this process: for one's own work, and for references and misconceptions."""
@@ -33,6 +37,11 @@ class LocalCandidate:
     def call(self, inputs: dict[str, Any]) -> Outcome:
         """Return the outcome of one call; the inputs given stay as they are."""
         return make_call(self._run, inputs, Clock(self.exercise.time_limit))
+
+    def calls(self, several: Sequence[dict[str, Any]]) -> Generator[Outcome, None, None]:
+        """Yield the outcome of each call when it is asked for."""
+        for inputs in several:
+            yield self.call(inputs)
 
     def _run(self, inputs: dict[str, Any]) -> Any:
         if self.exercise.run is not call_candidate:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,12 +26,12 @@ class Trial:
     right: bool
 
 
-# By exercise, mistake and place of the case.
-WorkedOutcomes = dict[tuple[str, str, int], Outcome]
+# By exercise, mistake (None for the reference) and place of the case.
+WorkedOutcomes = dict[tuple[str, str | None, int], Outcome]
 
 
 class KnownOutcomes:
-    """What the known mistakes of an exercise give on its cases, computed when it is first asked."""
+    """What the reference and the known mistakes of an exercise give on its cases, computed when it is first asked."""
 
     def __init__(self, exercise: Exercise, cases: Sequence[Case], worked: WorkedOutcomes | None = None) -> None:
         self.exercise = exercise
@@ -41,10 +41,20 @@ class KnownOutcomes:
 
     def of(self, misconception: Misconception, case: Case) -> Outcome:
         """Return the outcome of one mistake on one case."""
-        key = (self.exercise.name, misconception.name, self.places[id(case)])
+        return self._kept(misconception.name, case, lambda: self._outcome(misconception.implementation, case))
+
+    def right(self, case: Case, answer: Callable[[Exercise, Case], Outcome]) -> Outcome:
+        """Return the outcome of the reference on one case, from ``answer`` where it is not known yet."""
+        return self._kept(None, case, lambda: answer(self.exercise, case))
+
+    def _outcome(self, implementation: Any, case: Case) -> Outcome:
+        return LocalCandidate(self.exercise, implementation).call(case.inputs)
+
+    def _kept(self, name: str | None, case: Case, compute: Callable[[], Outcome]) -> Outcome:
+        key = (self.exercise.name, name, self.places[id(case)])
         kept = self.worked if case.group == "worked" else self.found
         if key not in kept:
-            kept[key] = LocalCandidate(self.exercise, misconception.implementation).call(case.inputs)
+            kept[key] = compute()
         return kept[key]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -128,8 +129,10 @@ def grade(
     submission calls and that do not pass their own checks: a failure caused there is no hint about this exercise.
     """
     grading = Grading(prepare(exercise, seed), candidate, earlier)
+    grading.prepared.answer_all()  # before the submission runs, which then cannot change the right answers
     grading.try_worked()
-    return grading.finish()
+    grading.try_rest()
+    return grading.report()
 
 
 class Prepared:
@@ -138,15 +141,24 @@ class Prepared:
     def __init__(self, exercise: Exercise, seed: int, worked: WorkedOutcomes | None = None) -> None:
         self.exercise = exercise
         self.seed = seed
-        cases = exercise.cases(stream(seed, exercise.name))
-        self.cases = [(case, right_answer(exercise, case)) for case in cases]
-        self.known = KnownOutcomes(exercise, [case for case, _ in self.cases], worked)
+        self.cases = list(exercise.cases(stream(seed, exercise.name)))
+        self.known = KnownOutcomes(exercise, self.cases, worked)
+
+    def answer(self, case: Case) -> Outcome:
+        """Return what the reference gives, computed when it is first asked for."""
+        return self.known.right(case, right_answer)
+
+    def answer_all(self) -> None:
+        """Compute every right answer now."""
+        for case in self.cases:
+            self.answer(case)
 
 
 def prepare(exercise: Exercise, seed: int | None = None, worked: WorkedOutcomes | None = None) -> Prepared:
-    """Return the cases of an exercise; before a submission runs, which then cannot change the right answers.
+    """Return the cases of an exercise.
 
-    ``worked`` keeps from one seed to the next what known mistakes give on the worked cases, which are always the same.
+    ``worked`` keeps from one seed to the next what the reference and known mistakes give on the worked cases, which are
+    always the same.
     """
     return Prepared(exercise, PUBLIC_SEED if seed is None else seed, worked)
 
@@ -174,37 +186,54 @@ class Grading:
         self.reveal = reveal
         self.trials: list[Trial] = []
         self.unwritten: Report | None = None
+        self.broken: dict[str, Broken] = {}
 
     def try_worked(self) -> None:
         """Try the worked cases."""
         self._try("worked")
 
-    def finish(self) -> Report:
-        """Try everything else and return the report."""
+    def try_rest(self) -> None:
+        """Try everything else."""
         self._try("random", "edge")
-        if self.unwritten:
-            return self.unwritten
-        broken: dict[str, Broken] = {}
         # Properties of wrong values say nothing.
-        if all(trial.right for trial in self.trials if trial.case.group != "edge"):
+        if not self.unwritten and all(trial.right for trial in self.trials if trial.case.group != "edge"):
             tried = ((item, self._broken(item)) for item in self.exercise.properties)
-            broken = {item.name: Broken(item.claim, why) for item, why in tried if why is not None}
-        return _report(self, broken)
+            self.broken = {item.name: Broken(item.claim, why) for item, why in tried if why is not None}
+
+    def report(self) -> Report:
+        """Return the report on what was tried."""
+        return self.unwritten or _report(self, self.broken)
+
+    @property
+    def spotless(self) -> bool:
+        """Whether nothing has failed so far; what is not written has not failed."""
+        right = all(trial.right and not trial.got.changed for trial in self.trials)
+        return bool(self.unwritten) or (right and not self.broken)
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything was tried and is right, or nothing is written."""
+        return bool(self.unwritten) or all(_groups(self.exercise, self.trials, self.broken).values())
+
+    @property
+    def over(self) -> bool:
+        """Whether the other cases would only use up their time, or find nobody who answers."""
+        return bool(self.trials) and (self.trials[-1].got.timed_out or self.trials[-1].got.ended)
 
     def _try(self, *groups: str) -> None:
-        for case, expected in self.prepared.cases:
-            if case.group not in groups or self.unwritten or self._over():
-                continue
-            got = self.candidate.call(case.inputs)
-            if got.failure and got.failure.unwritten and not self.trials:
-                self.unwritten = not_written(self.exercise, got)
-                return
-            right = verdict(self.exercise, got, expected, case.inputs) is None
-            self.trials.append(Trial(case, expected, got, right))
-
-    def _over(self) -> bool:
-        """Return whether the other cases would only use up their time, or find nobody who answers."""
-        return bool(self.trials) and (self.trials[-1].got.timed_out or self.trials[-1].got.ended)
+        if self.unwritten or self.over:
+            return
+        cases = [case for case in self.prepared.cases if case.group in groups]
+        with closing(self.candidate.calls([case.inputs for case in cases])) as outcomes:
+            for case, got in zip(cases, outcomes, strict=False):
+                if got.failure and got.failure.unwritten and not self.trials:
+                    self.unwritten = not_written(self.exercise, got)
+                    return
+                expected = self.prepared.answer(case)
+                right = verdict(self.exercise, got, expected, case.inputs) is None
+                self.trials.append(Trial(case, expected, got, right))
+                if self.over:
+                    return
 
     def _broken(self, item: Property) -> str | None:
         return _broken(item, self.exercise, self.candidate, self.prepared.seed)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import ast
 import hashlib
 import hmac
-import importlib
+import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,28 +18,16 @@ import nbformat
 
 from mlcourse.exercises import chapter_exercises
 from mlcourse.exercises.protocol import Exercise
+from mlcourse.grading.attempt import Attempt, CheckCell
+from mlcourse.grading.declarations import modules_of, uses_of
 from mlcourse.grading.diagnosis import WorkedOutcomes
-from mlcourse.grading.evaluate import PUBLIC_SEED, Grading, Prepared, prepare, refuse_shortcut, what_is_missing
+from mlcourse.grading.evaluate import PUBLIC_SEED, Prepared, prepare, refuse_shortcut
 from mlcourse.grading.report import Report, write_report
 from mlcourse.grading.sandbox.limits import Limits
 from mlcourse.grading.sandbox.parent import WarmParent
-from mlcourse.grading.sandbox.remote import RemoteCandidate
-from mlcourse.grading.sandbox.replies import Picked, picked_of
-from mlcourse.grading.sandbox.session import Branch, Session
-from mlcourse.grading.wire import WireError
+from mlcourse.grading.sandbox.session import Session
 
-PICK_SECONDS = 20.0
 NOT_SEARCHED = "The notebook's text could not be searched for functions that are not allowed. Is a cell very long?"
-
-
-@dataclass
-class CheckCell:
-    """A check of the notebook: its cell, the exercise, and the expression of the candidate."""
-
-    cell: Any
-    exercise: Exercise
-    expression: str
-    position: int  # how many code cells stand before it, checks left out
 
 
 @dataclass
@@ -70,6 +58,8 @@ class Grader:
         ``"auto"`` or ``"none"``, as for `WarmParent`.
     secret : iterable of Path
         Folders that no submission may see.
+    parent : WarmParent, optional
+        One that was started for this already.
     """
 
     def __init__(
@@ -79,16 +69,20 @@ class Grader:
         limits: Limits | None = None,
         isolation: str = "auto",
         secret: Iterable[Any] = (),
+        parent: WarmParent | None = None,
     ) -> None:
         self.assignment = assignment
-        self.exercises = chapter_exercises(assignment)
         self.reveal = seed is None or seed == PUBLIC_SEED
         self.seed = PUBLIC_SEED if seed is None else seed
         self.limits = limits or Limits()
         self.own_seed = self.seed
         self.worked: WorkedOutcomes = {}
         self.prepared: dict[str, Prepared] = {}
-        self.parent = WarmParent(uses_of(assignment), modules_of(assignment), self.limits, isolation, secret)
+        uses, modules = uses_of(assignment), modules_of(assignment)
+        self.parent = parent or WarmParent(uses, modules, self.limits, isolation, secret)
+        self.exercises = chapter_exercises(assignment)  # while the sandbox imports the libraries
+        _one_thread()
+        self.parent.wait()
 
     def __enter__(self) -> Grader:
         return self
@@ -116,6 +110,7 @@ class Grader:
                 attempt.begin()
             for attempt in attempts:
                 attempt.report = attempt.finish()
+            session.finish()
         reports = {attempt.check.exercise.name: attempt.report for attempt in attempts if attempt.report}
         for attempt in attempts:
             write_mark(attempt.check.cell, attempt.report)
@@ -130,23 +125,29 @@ class Grader:
             self.prepared[exercise.name] = prepare(exercise, self.own_seed, self.worked)
         return self.prepared[exercise.name]
 
+    def _prepare(self, checks: Iterable[CheckCell]) -> None:
+        """Do what takes time and needs nothing of the submission's process."""
+        self.parent.keep_spare()
+        for check in checks:
+            self.prepare(check.exercise)
+
     def _run_cells(self, session: Session, notebook: Any, marked: dict[int, CheckCell]) -> list[Attempt]:
         """Run every cell, keep a copy at every check, and return what is to be tried."""
         cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
         sources = [str(cell.source) for cell in cells if id(cell) not in marked]
         asked = {check.exercise.name: _asked(check) for check in marked.values()}
-        shortcuts = session.analyse(sources, asked)
+        shortcuts = session.analyse(sources, asked, lambda: self._prepare(marked.values()))
         self.troubles: list[str] = []
         if shortcuts is None:
             self.troubles.append("the text could not be searched for shortcuts, so that no check was tried")
         attempts = []
         number = 0
-        written = [cell for cell in cells if str(cell.source).strip()]
         for cell in cells:
             if id(cell) in marked:
                 check = marked[id(cell)]
-                branch = session.last_branch() if cell is written[-1] else session.branch()
-                attempt = Attempt(self, notebook, session, check, branch)
+                waits = check.exercise.name in session.apart
+                branch = None if waits else session.branch()
+                attempt = Attempt(self, notebook, session, check, branch, waits)
                 attempts.append(attempt)
                 if shortcuts is None:
                     attempt.refuse("error", "not searched", NOT_SEARCHED)
@@ -163,127 +164,9 @@ class Grader:
             cell.execution_count = number
             if result.ended:
                 self.troubles.append(f"code cell {number}: {result.ended}")
-        session.finish()
+        if not any(attempt.waits for attempt in attempts):
+            session.finish()
         return attempts
-
-
-class Attempt:
-    """One exercise of one submission: the candidate at its check, tried in two steps."""
-
-    def __init__(
-        self, grader: Grader, notebook: Any, session: Session, check: CheckCell, branch: Branch | None
-    ) -> None:
-        self.grader = grader
-        self.notebook = notebook
-        self.session = session
-        self.check = check
-        self.exercise = check.exercise
-        self.branch = branch
-        self.report: Report | None = None
-        self.grading: Grading | None = None
-        self.picked: Picked | None = None
-
-    def begin(self) -> None:
-        """Find the candidate and try the worked cases."""
-        if self.report:
-            return
-        prepared = self.grader.prepare(self.exercise)
-        picked = self._picked()
-        if isinstance(picked, str):
-            self.refuse("missing", "missing", picked)
-            return
-        self.picked = picked
-        lacking = what_is_missing(self.exercise, picked.parts)
-        if lacking:
-            self.refuse("missing", "missing", lacking)
-        elif picked.shortcut:
-            self.report = refuse_shortcut(self.exercise, picked.shortcut)
-        else:
-            candidate = self._candidate(self.exercise, picked.handle, self._renewed)
-            self.grading = Grading(prepared, candidate, self._failing_earlier, reveal=self.grader.reveal)
-            self.grading.try_worked()
-
-    def refuse(self, status: str, label: str, words: str) -> None:
-        """Give no points, and say why."""
-        self.report = write_report(self.exercise.name, 0.0, self.exercise.points, status, [(label, words)])
-
-    def finish(self) -> Report:
-        """Try everything else."""
-        if self.report is None:
-            assert self.grading is not None
-            self.report = self.grading.finish()
-        if self.branch:
-            self.branch.close()
-        return self.report
-
-    def _picked(self) -> Picked | str:
-        """Return the candidate, or why there is none; a copy that was lost is made again once."""
-        for _ in range(2):
-            if self.branch is None:
-                self.branch = self.session.again(self.check.position)
-            if self.branch is None:
-                break
-            try:
-                found = self._pick(self.exercise, self.check.expression)
-            except WireError:
-                self.branch = None
-                continue
-            return self._why_undefined(found) if isinstance(found, str) else found
-        return "The submission's process was gone before this check, and could not be made again."
-
-    def _why_undefined(self, name: str) -> str:
-        """Return why a name is not there: an error of the cell above the check, where there is one."""
-        error = error_above(self.notebook, self.check.cell)
-        if error:
-            return f"{name} is not defined, because the cell above its check fails: {error}. Mend that cell first."
-        return f"{name} is not defined. Did its cell run?"
-
-    def _pick(self, exercise: Exercise, expression: str) -> Picked | str:
-        assert self.branch is not None
-        home = f"mlcourse.{exercise.chapter}"
-        request = {"expression": expression, "forbidden": list(exercise.forbidden), "home": home}
-        return picked_of(self.branch.ask(PICK_SECONDS, do="pick", **request))
-
-    def _candidate(
-        self, exercise: Exercise, handle: int, renew: Callable[[], tuple[Branch, int] | None] = lambda: None
-    ) -> RemoteCandidate:
-        assert self.branch is not None
-        seconds = min(self.grader.limits.exercise_seconds, self.session.left)
-        return RemoteCandidate(exercise, self.branch, handle, self._why, renew, seconds)
-
-    def _renewed(self) -> tuple[Branch, int] | None:
-        """Return a new copy and handle, where the copy was ended because another exercise used too much."""
-        if self.branch is None or not self.session.is_orphan(self.branch):
-            return None
-        self.branch.close()
-        self.branch = None
-        picked = self._picked()
-        return None if isinstance(picked, str) or self.branch is None else (self.branch, picked.handle)
-
-    def _why(self, branch: Branch, error: WireError) -> str:
-        words = self.session.why(branch.child, error, "Your code")
-        return words.replace(" What was defined above it is there again.", "")
-
-    def _failing_earlier(self) -> list[str]:
-        """Return the student's functions for other exercises that the candidate calls and that fail their checks."""
-        failing: list[str] = []
-        if self.picked is None or self.branch is None or self.branch.closed:
-            return failing
-        for sibling in self.grader.exercises.values():
-            names = names_of(sibling)
-            if sibling is self.exercise or not self.picked.called & set(names):
-                continue
-            try:
-                found = self._pick(sibling, expression_of(names))
-            except WireError:
-                break
-            if isinstance(found, str) or what_is_missing(sibling, found.parts):
-                continue
-            trial = Grading(self.grader.prepare(sibling), self._candidate(sibling, found.handle), reveal=False)
-            trial.try_worked()
-            if trial.finish().status != "passed":
-                failing += [name for name in names if name in self.picked.called]
-        return failing
 
 
 def seed_of(seed: int, notebook: Any, files: Mapping[str, bytes]) -> int:
@@ -299,31 +182,6 @@ def seed_of(seed: int, notebook: Any, files: Mapping[str, bytes]) -> int:
     for name in sorted(files):
         digest.update(repr((name, len(files[name]))).encode("utf-8", "surrogatepass") + files[name])
     return int.from_bytes(digest.digest()[:8], "big") >> 1
-
-
-def error_above(notebook: Any, check: Any) -> str | None:
-    """Return the error of the code cell that stands next above a check, in words; None where it ran."""
-    above: list[Any] = []
-    for cell in notebook.cells:
-        if cell is check:
-            break
-        if cell.cell_type == "code" and str(cell.source).strip():
-            above.append(cell)
-    shown = above[-1].get("outputs", []) if above else []
-    error = next((output for output in shown if output.output_type == "error"), None)
-    return None if error is None else f"{error.ename}: {error.evalue.strip()[:300]}".rstrip(".: ")
-
-
-def names_of(exercise: Exercise) -> list[str]:
-    """Return the names of the functions that an exercise asks for."""
-    if isinstance(exercise.reference, tuple):
-        return [part.__name__ for part in exercise.reference]
-    return [exercise.short_name]
-
-
-def expression_of(names: list[str]) -> str:
-    """Return the expression of a check for functions of these names."""
-    return names[0] if len(names) == 1 else f"({', '.join(names)})"
 
 
 def find_checks(notebook: Any, exercises: dict[str, Exercise]) -> list[CheckCell]:
@@ -368,9 +226,12 @@ def write_mark(cell: Any, report: Report | None) -> None:
     """Write a report into the outputs of its check cell, as the notebook's own check does."""
     assert report is not None
     cell.execution_count = None
-    text = nbformat.v4.new_output("stream", name="stdout", text=f"{report.feedback}\n")
-    mark = nbformat.v4.new_output("execute_result", {"text/plain": repr(float(report.score))}, execution_count=None)
-    cell.outputs = [text, mark]
+    shown = {"text/plain": repr(float(report.score))}
+    outputs = [
+        {"output_type": "stream", "name": "stdout", "text": f"{report.feedback}\n"},
+        {"output_type": "execute_result", "data": shown, "metadata": {}, "execution_count": None},
+    ]
+    cell.outputs = [nbformat.from_dict(output) for output in outputs]
 
 
 def no_check(
@@ -390,15 +251,8 @@ def _asked(check: CheckCell) -> dict[str, Any]:
     }
 
 
-def uses_of(assignment: str) -> tuple[str, ...]:
-    """Return the chapters whose references an assignment may import: what its exercises declare as ``USES``."""
-    return tuple(getattr(_declarations(assignment), "USES", ()))
-
-
-def modules_of(assignment: str) -> tuple[str, ...]:
-    """Return the libraries that its submissions need and that take long to import."""
-    return ("torch",) if hasattr(_declarations(assignment), "torch") else ()
-
-
-def _declarations(assignment: str) -> Any:
-    return importlib.import_module(f"mlcourse.exercises.{assignment}")
+def _one_thread() -> None:
+    """Let torch use one thread here: inputs are small, and many threads would only wait for one another."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)

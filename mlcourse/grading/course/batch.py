@@ -13,9 +13,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from mlcourse.grading.course.job import Done, Job, Setting, failed, grader_failed
+from mlcourse.grading.course.job import failed, grader_failed
 from mlcourse.grading.course.layout import Handed, submissions
 from mlcourse.grading.course.pool import grade_here
+from mlcourse.grading.course.tasks import Done, Job, Setting
 from mlcourse.grading.course.writer import CourseError, Writer, fingerprint_of
 from mlcourse.grading.results import CourseResult, SubmissionResult
 from mlcourse.grading.sandbox.limits import Limits

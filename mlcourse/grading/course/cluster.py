@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
-from mlcourse.grading.course.job import Done, Job, Setting, failed, grade_job
+from mlcourse.grading.course.job import failed, grade_job
+from mlcourse.grading.course.tasks import Done, Job, Setting
 
 CONNECT_SECONDS = 30
 RETRIES = 3  # how many workers may die while they grade one submission

@@ -9,8 +9,9 @@ import click
 
 from mlcourse.exercises.catalogue import chapters
 from mlcourse.grading.companions import files_named_in
-from mlcourse.grading.course.job import Job, Setting, grade_job
+from mlcourse.grading.course.job import grade_job
 from mlcourse.grading.course.seed import SEED_FILE, SeedError, course_seed, fresh_seed, read_seed
+from mlcourse.grading.course.tasks import Job, Setting
 from mlcourse.grading.reports import ReportFileError, write_csv, write_json, write_junit, write_markdown
 from mlcourse.grading.results import CourseResult
 from mlcourse.grading.sandbox.limits import Limits

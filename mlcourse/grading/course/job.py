@@ -3,50 +3,18 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
 from mlcourse.exercises import chapter_exercises
-from mlcourse.grading.course.restore import ReleasedCell, grade_id, missing_answers, read_submission_text, restore
+from mlcourse.grading.course import early
+from mlcourse.grading.course.restore import grade_id, missing_answers, read_submission_text, restore
+from mlcourse.grading.course.tasks import Done, Job, Setting
 from mlcourse.grading.results import SubmissionResult
-from mlcourse.grading.sandbox.limits import Limits
 from mlcourse.grading.sandbox.parent import IsolationMissingError
 from mlcourse.grading.submission import Graded, Grader, no_check, parse_check
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What all submissions of a batch have in common."""
-
-    assignment: str
-    seed: int | None
-    released: tuple[ReleasedCell, ...] = ()
-    limits: Limits = field(default_factory=Limits)
-    isolation: str = "auto"
-    secret: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Job:
-    """One notebook to grade."""
-
-    student: str
-    name: str  # of the file
-    content: bytes
-    note: str = ""
-    files: tuple[tuple[str, bytes], ...] = ()  # those beside it, by their paths
-
-
-@dataclass(frozen=True)
-class Done:
-    """The result of a job, and the notebook with its outputs; empty where nothing could be graded."""
-
-    result: SubmissionResult
-    notebook: str = ""
-
 
 _GRADERS: dict[Setting, Grader] = {}
 
@@ -56,8 +24,10 @@ def grader_for(setting: Setting) -> Grader:
     if setting not in _GRADERS:
         for other in list(_GRADERS):
             _GRADERS.pop(other).close()
+        secret = [Path(path) for path in setting.secret]
+        parent = early.take(setting)
         _GRADERS[setting] = Grader(
-            setting.assignment, setting.seed, setting.limits, setting.isolation, [Path(path) for path in setting.secret]
+            setting.assignment, setting.seed, setting.limits, setting.isolation, secret, parent=parent
         )
     return _GRADERS[setting]
 
@@ -87,7 +57,7 @@ def grade_job(setting: Setting, job: Job) -> Done:
         message=f"{said}." if said else "",
         exercises=graded.reports,
     )
-    return Done(result, nbformat.writes(notebook))
+    return Done(result, nbformat.v4.writes(notebook))  # checked once, where it is written to the disk
 
 
 def belongs(notebook: Any, setting: Setting) -> bool:

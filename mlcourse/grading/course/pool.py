@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
-import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
-from mlcourse.grading.course.job import Done, Job, Setting, failed, grade_job, grader_failed
+from mlcourse.grading.course.early import end_with_parent, grade_early
+from mlcourse.grading.course.job import failed, grader_failed
+from mlcourse.grading.course.tasks import Done, Job, Setting
 from mlcourse.grading.sandbox.parent import IsolationMissingError
 
 TRIES = 3  # a job in whose time a worker died this often is not tried again
@@ -28,7 +27,7 @@ def grade_here(setting: Setting, jobs: Sequence[Job], workers: int) -> Iterator[
     more = True
     while more or waiting:
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent) as pool:
             running: dict[Future[Done], Job] = {}
             try:
                 while True:
@@ -37,7 +36,7 @@ def grade_here(setting: Setting, jobs: Sequence[Job], workers: int) -> Iterator[
                         if job is None:
                             more = False
                             break
-                        running[pool.submit(grade_job, setting, job)] = job
+                        running[pool.submit(grade_early, setting, job)] = job
                     if not running:
                         break
                     finished, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -52,19 +51,6 @@ def grade_here(setting: Setting, jobs: Sequence[Job], workers: int) -> Iterator[
                         waiting.append(job)
                     else:
                         yield failed(setting, job.student, "The grader's own process ended while it was graded.")
-
-
-def _end_with_parent() -> None:
-    """End this worker when the process that started it has ended, however that came: nobody reads its results."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # an interruption is said once, by the process that was asked to stop
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def wait_and_end() -> None:
-        parent.join()
-        os._exit(1)  # the warm parent sees its channel close, and ends what it has forked
-
-    threading.Thread(target=wait_and_end, daemon=True).start()
 
 
 def _result(setting: Setting, future: Future[Done], job: Job) -> Done:

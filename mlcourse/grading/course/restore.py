@@ -10,7 +10,6 @@ import json
 import os
 import re
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import compute_checksum
 
 from mlcourse.grading.companions import files_beside
+from mlcourse.grading.course.tasks import ReleasedCell
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -31,43 +31,6 @@ class LinkedError(Exception):
 
 class EmptyError(ValueError):
     """A file without a word in it."""
-
-
-@dataclass(frozen=True)
-class ReleasedCell:
-    """A cell with a grade id, as it was released."""
-
-    name: str
-    kind: str  # "code" or "markdown"
-    source: str
-    locked: bool
-    grade: bool
-    solution: bool
-    task: bool
-    points: float
-    checksum: str
-
-    @property
-    def metadata(self) -> dict[str, Any]:
-        """Its nbgrader metadata."""
-        found = {
-            "schema_version": 3,
-            "grade_id": self.name,
-            "grade": self.grade,
-            "solution": self.solution,
-            "task": self.task,
-            "locked": self.locked,
-            "cell_type": self.kind,
-            "checksum": self.checksum,
-        }
-        return found | ({"points": self.points} if self.grade or self.task else {})
-
-    def fresh(self) -> Any:
-        """Return it as a new cell."""
-        new = nbformat.v4.new_code_cell if self.kind == "code" else nbformat.v4.new_markdown_cell
-        cell = new(self.source, id=self.name[:64])
-        cell.metadata["nbgrader"] = nbformat.from_dict(self.metadata)
-        return cell
 
 
 def released_cells(gradebook: Gradebook, notebook: str, assignment: str) -> list[ReleasedCell]:
@@ -91,6 +54,14 @@ def released_cells(gradebook: Gradebook, notebook: str, assignment: str) -> list
         )
         for cell in found.source_cells
     ]
+
+
+def fresh(released: ReleasedCell) -> Any:
+    """Return a released cell as a new one."""
+    new = nbformat.v4.new_code_cell if released.kind == "code" else nbformat.v4.new_markdown_cell
+    cell = new(released.source, id=released.name[:64])
+    cell.metadata["nbgrader"] = nbformat.from_dict(released.metadata)
+    return cell
 
 
 def restore(notebook: Any, released: list[ReleasedCell]) -> list[str]:
@@ -178,7 +149,7 @@ def _put_back(notebook: Any, released: list[ReleasedCell]) -> list[str]:
             continue
         if cell.grade or cell.task:
             before = [place[other.name] for other in released[:number] if other.name in place]
-            notebook.cells.insert(max(before) + 1 if before else len(notebook.cells), cell.fresh())
+            notebook.cells.insert(max(before) + 1 if before else len(notebook.cells), fresh(cell))
             notes.append(f"the cell {cell.name} was missing and was put back")
     return notes
 

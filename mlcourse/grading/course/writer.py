@@ -18,9 +18,9 @@ from nbgrader.preprocessors import AssignLatePenalties, LimitOutput, SaveAutoGra
 from nbgrader.utils import parse_utc
 from sqlalchemy.exc import SAWarning
 
-from mlcourse.grading.course.job import Done
 from mlcourse.grading.course.layout import Handed
-from mlcourse.grading.course.restore import ReleasedCell, released_cells
+from mlcourse.grading.course.restore import released_cells
+from mlcourse.grading.course.tasks import Done, ReleasedCell
 from mlcourse.grading.report import Report
 from mlcourse.grading.results import SubmissionResult
 
@@ -75,7 +75,7 @@ class Writer:
         if not done.notebook:
             self._save_nothing(student)
             return
-        notebook = nbformat.reads(done.notebook, as_version=4)
+        notebook = nbformat.v4.reads(done.notebook)
         resources = {
             "nbgrader": {
                 "student": student,

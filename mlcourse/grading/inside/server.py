@@ -15,6 +15,7 @@ import select
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ class Server:
         self.limits: dict[str, Any] = settings["limits"]
         self.homes: list[str] = settings["homes"]
         self.children: dict[int, str] = {}  # process -> why it was ended, empty while it runs
+        self.next_look = 0.0  # at the memory
         self.shell = warm_up(settings["modules"])
         self.filter = None
         if self.isolated:
@@ -73,7 +75,7 @@ class Server:
             reply = self.spawn(*descriptors)
         else:
             child = request["process"]
-            self.watch()
+            self.forget_ended()
             reply = {"why": self.children.get(child, "")}
             if request["do"] == "end":
                 self.end(child, "asked")
@@ -98,16 +100,22 @@ class Server:
         return {"process": child}
 
     def watch(self) -> None:
-        """End a submission whose processes together use more memory than they may, and forget those that ended."""
+        """End a submission whose processes together use more memory than they may."""
+        self.forget_ended()
+        if not self.isolated or time.monotonic() < self.next_look:
+            return
+        self.next_look = time.monotonic() + WATCH
+        most = TOGETHER * self.limits["memory"]
         for child, why in list(self.children.items()):
-            if why:
-                continue
-            with contextlib.suppress(ChildProcessError):
-                if os.waitpid(child, os.WNOHANG)[0]:
-                    self.children[child] = "ended"
-                    continue
-            if self.isolated and memory_of(child) > TOGETHER * self.limits["memory"]:
+            if not why and uses_more_memory(child, most):
                 self.end(child, "memory")
+
+    def forget_ended(self) -> None:
+        """Write down which submissions have ended."""
+        for child, why in list(self.children.items()):
+            with contextlib.suppress(ChildProcessError):
+                if not why and os.waitpid(child, os.WNOHANG)[0]:
+                    self.children[child] = "ended"
 
     def end(self, child: int, why: str) -> None:
         """End the keeper of a submission; the kernel ends everything in its namespace with it."""
@@ -210,19 +218,22 @@ def live(shell: Any, rules: Any, limits: dict[str, Any], channel: int) -> None:
         from mlcourse.grading.inside.worker import Worker
 
         sys.path.insert(0, "")  # a notebook imports the modules beside it
-        Worker(socket.socket(fileno=3), Notebook(shell, limits)).serve()
+        worker = Worker(socket.socket(fileno=3), Notebook(shell, limits))
+        worker.rehearse()
+        worker.serve()
         code = 0
     finally:
         os._exit(code)
 
 
-def memory_of(child: int) -> int:
-    """Return the bytes of all processes below a keeper, pages that are shared counted once where the kernel tells."""
+def uses_more_memory(child: int, most: float) -> bool:
+    """Return whether all processes below a keeper hold more bytes than that.
+
+    Pages that are shared count once, where the kernel tells; they are told apart only where it could matter, because
+    the kernel takes long for it.
+    """
     family = descendants(child)
-    resident = sum(_from_status(process) for process in family)
-    if resident < 2**28:
-        return resident
-    return sum(_own_pages(process) for process in family)
+    return sum(_from_status(process) for process in family) > most < sum(_own_pages(process) for process in family)
 
 
 def descendants(child: int) -> list[int]:

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -39,7 +39,7 @@ class Child:
 
 
 class WarmParent:
-    """Starts the sandbox; `spawn` gives a fresh process for a submission.
+    """Starts the sandbox, which then gets ready by itself; `spawn` gives a fresh process for a submission.
 
     Parameters
     ----------
@@ -49,6 +49,8 @@ class WarmParent:
         Libraries to import beforehand, such as ``"torch"``.
     isolation : str
         ``"auto"`` isolates, or stops with what is missing. ``"none"`` does not isolate: for one's own work only.
+    secret : iterable of Path
+        Folders that no submission may see.
     """
 
     def __init__(
@@ -86,10 +88,27 @@ class WarmParent:
             "modules": list(modules),
             "homes": [str(home) for home in python_homes() if home.is_relative_to("/tmp")],
         }
-        self._ask(settings, seconds=START_SECONDS)
+        self._send(settings)
+        self.ready = self.taken = False
+        self.spare: Child | None = None
+
+    def wait(self) -> None:
+        """Wait until the sandbox has imported the libraries."""
+        if not self.ready:
+            self._receive(START_SECONDS)
+            self.ready = True
 
     def spawn(self) -> Child:
-        """Return a fresh process that has run nothing of a submission."""
+        """Return a fresh process that has run nothing of a submission: the spare one, where there is one."""
+        child, self.spare = self.spare, None
+        return child or self._fork()
+
+    def keep_spare(self) -> None:
+        """Have the next process made now, so that it gets ready while another one is busy."""
+        if self.spare is None:
+            self.spare = self._fork()
+
+    def _fork(self) -> Child:
         channel, theirs = socket.socketpair()
         status, written = socket.socketpair()
         with theirs, written:
@@ -118,12 +137,21 @@ class WarmParent:
     ) -> None:
         self.close()
 
-    def _ask(
-        self, request: dict[str, Any], descriptors: list[int] | None = None, seconds: float = ANSWER_SECONDS
-    ) -> dict[str, Any]:
+    def _ask(self, request: dict[str, Any], descriptors: Sequence[int] = ()) -> dict[str, Any]:
+        self.wait()
+        self._send(request, descriptors)
+        return self._receive(ANSWER_SECONDS)
+
+    def _send(self, request: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
+        self.control.settimeout(ANSWER_SECONDS)
+        try:
+            socket.send_fds(self.control, [json.dumps(request).encode()], descriptors)
+        except OSError as error:
+            raise IsolationMissingError(self._why_it_ended()) from error
+
+    def _receive(self, seconds: float) -> dict[str, Any]:
         self.control.settimeout(seconds)
         try:
-            socket.send_fds(self.control, [json.dumps(request).encode()], descriptors or [])
             reply = self.control.recv(2**16)
         except OSError as error:
             raise IsolationMissingError(self._why_it_ended()) from error

@@ -10,7 +10,7 @@ import contextlib
 import socket
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ from mlcourse.grading.wire import ClosedError, WireError, WireTimeoutError, rece
 
 BRANCH_SECONDS = 30.0
 FILES_SECONDS = 30.0
+REPLAY_SECONDS = 1.0  # a submission whose cells take longer is copied rather than run again
 GRACE = 3.0  # seconds beyond a limit that the submission's own process should have kept
 
 
@@ -42,14 +43,29 @@ class Branch:
         self.channel = channel
         self.child = child
         self.closed = False
+        self.used = False  # whether anything of the submission was called in it
 
     def ask(self, patience: float, /, **request: Any) -> Any:
         """Return the answer to one request; after an error nobody answers any more."""
+        self.send(**request)
+        return self.receive(patience)
+
+    def send(self, **request: Any) -> None:
+        """Send one request."""
         if self.closed:
             raise ClosedError("the submission's process is gone")
-        try:
+        with self._closing_on_errors():
             send(self.channel, request)
+
+    def receive(self, patience: float) -> Any:
+        """Return the next answer."""
+        with self._closing_on_errors():
             return receive(self.channel, patience)
+
+    @contextlib.contextmanager
+    def _closing_on_errors(self) -> Iterator[None]:
+        try:
+            yield
         except WireError:
             self.close()
             raise
@@ -77,6 +93,10 @@ class Session:
         self.culprits: set[int] = set()  # positions of those that ended their process
         self.refused: set[int] = set()  # positions of those that are not run at all
         self.fallen: set[int] = set()  # processes of which every copy was ended
+        self.apart: set[str] = set()  # checks that may wait for the end of the notebook
+        self.shared: Branch | None = None  # in which those are tried, one after another
+        self.was_shared = False
+        self.seconds = 0.0  # on the wall, that the cells have taken
 
     def __enter__(self) -> Session:
         return self
@@ -92,19 +112,24 @@ class Session:
         """Seconds that remain for this submission."""
         return max(0.0, self.deadline - time.monotonic())
 
-    def analyse(self, cells: list[str], checks: dict[str, dict[str, Any]]) -> dict[str, str] | None:
+    def analyse(
+        self, cells: list[str], checks: dict[str, dict[str, Any]], meanwhile: Callable[[], None]
+    ) -> dict[str, str] | None:
         """Return the shortcuts in the text; asked of a process that has run nothing yet, so its word is good.
 
-        None where the text could not be searched: then nobody knows what it does.
+        None where the text could not be searched: then nobody knows what it does. ``meanwhile()`` is called while the
+        process is busy.
         """
         self.main = self._spawn()
         try:
-            request = {"cells": cells, "checks": checks, "modules": self.modules}
-            found = self._ask(self.main, self.limits.cell_seconds, do="analyse", **request)
+            send(self.main.channel, {"do": "analyse", "cells": cells, "checks": checks, "modules": self.modules})
+            meanwhile()
+            found = receive(self.main.channel, min(self.limits.cell_seconds, self.left))
         except WireError:
             self._lose(self.main)
             return None
         self.refused = set(found["too_deep"])
+        self.apart = set(found["apart"])
         return None if found["exhausted"] else dict(found["shortcuts"])
 
     def run(self, source: str) -> CellResult:
@@ -117,8 +142,10 @@ class Session:
         if child is None:
             words = "This submission ended its process too often, or took too long: the cell was not run."
             return self._not_run(position, words)
+        start = time.monotonic()
         try:
             outputs, stopped = outputs_of(self._run(child, source))
+            self.seconds += time.monotonic() - start
         except WireError as error:
             words = self.why(child, error, "This cell")
             self._lose(child)
@@ -159,8 +186,23 @@ class Session:
         """Return whether a copy was ended together with another one, that used too much: not by its own doing."""
         return branch.child.process in self.fallen
 
+    def shared_branch(self) -> Branch | None:
+        """Return what several checks are tried in, one after another: the submission itself, as it is at the end.
+
+        A copy of it where its cells take long to run again, and where something has been tried in it already.
+        """
+        if self.shared is None or self.shared.closed:
+            first = not self.was_shared and self.seconds < REPLAY_SECONDS
+            self.shared = self.last_branch() if first else self.branch()
+            self.was_shared = True
+        return self.shared
+
+    def leave_shared(self) -> None:
+        """Have the next check begin in a copy in which nothing was tried."""
+        self.shared = None
+
     def finish(self) -> None:
-        """Close the process of the cells; the copies at the checks stay."""
+        """Close the process of the cells; the copies of it stay."""
         if self.main is not None:
             self.main.channel.close()
             self.main = None
