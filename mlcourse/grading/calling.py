@@ -24,6 +24,12 @@ import numpy as np
 from mlcourse.grading.plain import NotPlainError, identical, to_plain
 
 PRINTED_LIMIT = 2_000
+LIBRARIES = (  # how the names of files begin that no student has written
+    *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
+    __file__.rpartition("grading")[0],
+    "<frozen",
+    "<__array_function__",
+)
 
 
 class CallTimeoutError(BaseException):
@@ -217,6 +223,4 @@ def _message(error: BaseException) -> str:
 
 def is_library(filename: str) -> bool:
     """Return whether a source file belongs to Python, to an installed package or to the course."""
-    homes = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
-    course = __file__.rpartition("grading")[0]
-    return filename.startswith((*homes, course, "<frozen", "<__array_function__")) or filename == sys.executable
+    return filename.startswith(LIBRARIES) or filename == sys.executable

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import hmac
+import re
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -18,7 +19,7 @@ import nbformat
 
 from mlcourse.exercises import chapter_exercises
 from mlcourse.exercises.protocol import Exercise
-from mlcourse.grading.attempt import Attempt, CheckCell
+from mlcourse.grading.attempt import Attempt, CheckCell, names_of
 from mlcourse.grading.declarations import modules_of, uses_of
 from mlcourse.grading.diagnosis import WorkedOutcomes
 from mlcourse.grading.evaluate import PUBLIC_SEED, Prepared, prepare, refuse_shortcut
@@ -27,6 +28,7 @@ from mlcourse.grading.sandbox.limits import Limits
 from mlcourse.grading.sandbox.parent import WarmParent
 from mlcourse.grading.sandbox.session import Session
 
+STUB, DEFINED = "NotImplementedError", re.compile(r"^def (\w+)", re.MULTILINE)
 NOT_SEARCHED = "The notebook's text could not be searched for functions that are not allowed. Is a cell very long?"
 
 
@@ -125,18 +127,21 @@ class Grader:
             self.prepared[exercise.name] = prepare(exercise, self.own_seed, self.worked)
         return self.prepared[exercise.name]
 
-    def _prepare(self, checks: Iterable[CheckCell]) -> None:
+    def _prepare(self, sources: list[str], checks: Iterable[CheckCell]) -> None:
         """Do what takes time and needs nothing of the submission's process."""
         self.parent.keep_spare()
+        unwritten = {name for source in sources if STUB in source for name in DEFINED.findall(source)}
         for check in checks:
-            self.prepare(check.exercise)
+            prepared = self.prepare(check.exercise)
+            if unwritten.isdisjoint(names_of(check.exercise)):  # or nobody may ask for the answers
+                prepared.answer_all()
 
     def _run_cells(self, session: Session, notebook: Any, marked: dict[int, CheckCell]) -> list[Attempt]:
         """Run every cell, keep a copy at every check, and return what is to be tried."""
         cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
         sources = [str(cell.source) for cell in cells if id(cell) not in marked]
         asked = {check.exercise.name: _asked(check) for check in marked.values()}
-        shortcuts = session.analyse(sources, asked, lambda: self._prepare(marked.values()))
+        shortcuts = session.analyse(sources, asked, lambda: self._prepare(sources, marked.values()))
         self.troubles: list[str] = []
         if shortcuts is None:
             self.troubles.append("the text could not be searched for shortcuts, so that no check was tried")

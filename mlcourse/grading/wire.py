@@ -193,7 +193,17 @@ def send(channel: socket.socket, value: Any, descriptor: int | None = None, seco
     ClosedError
         If nobody reads it.
     """
-    data = pack(value)
+    send_frame(channel, pack(value), descriptor, seconds)
+
+
+def send_frame(channel: socket.socket, data: bytes, descriptor: int | None = None, seconds: float = 30.0) -> None:
+    """Send a frame that is packed already.
+
+    Raises
+    ------
+    ClosedError
+        If nobody reads it.
+    """
     channel.settimeout(seconds)
     try:
         if descriptor is not None:

@@ -10,6 +10,8 @@ import ast
 import builtins
 from collections.abc import Mapping, Sequence
 
+from mlcourse.grading.shortcuts.interpreter import parse
+
 CONSTANTS = (ast.Constant, ast.Name, ast.Attribute, ast.Tuple, ast.UnaryOp, ast.USub, ast.Load)
 
 
@@ -55,12 +57,11 @@ def _union(sets: Sequence[set[str]]) -> set[str]:
 
 def _names(cell: str) -> set[str]:
     """Return every name and every text that a cell mentions: a text may become a name."""
-    try:
-        nodes = list(ast.walk(ast.parse(cell)))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    tree = parse(cell)
+    if tree is None:
         return set(cell.split())
     found: set[str] = set()
-    for node in nodes:
+    for node in ast.walk(tree):
         match node:
             case ast.Name(name) | ast.Attribute(attr=name) | ast.Constant(str(name)):
                 found.add(name)
@@ -75,12 +76,11 @@ def _names(cell: str) -> set[str]:
 
 def _added(cell: str, own: set[str]) -> set[str] | None:
     """Return the names that a cell adds, or None where it may do more than that."""
-    try:
-        body = ast.parse(cell).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    tree = parse(cell)
+    if tree is None:
         return None
     found: set[str] = set()
-    for statement in body:
+    for statement in tree.body:
         new = _bound(statement, own)
         if new is None:
             return None

@@ -77,10 +77,10 @@ class Server:
             child = request["process"]
             self.forget_ended()
             reply = {"why": self.children.get(child, "")}
-            if request["do"] == "end":
-                self.end(child, "asked")
-                self.children.pop(child, None)
         self.control.send(json.dumps(reply).encode())
+        if request["do"] == "end":  # nobody has to wait for it
+            self.end(request["process"], "asked")
+            self.children.pop(request["process"], None)
         return True
 
     def spawn(self, channel: int, status: int) -> dict[str, Any]:

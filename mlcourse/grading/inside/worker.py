@@ -22,7 +22,7 @@ from mlcourse.grading.inside.apart import checks_apart
 from mlcourse.grading.inside.shell import Notebook
 from mlcourse.grading.plain import from_plain
 from mlcourse.grading.shortcuts import Check, ExhaustedError, find_shortcuts, too_deep
-from mlcourse.grading.wire import ClosedError, WireError, pack, receive_with_descriptor, send
+from mlcourse.grading.wire import ClosedError, WireError, pack, receive_with_descriptor, send, send_frame
 
 REHEARSED = "import numpy as np\n\n\ndef f(x):\n    y = np.asarray(x)\n    return y * 2\n"
 FORK_TRIES, FORK_PAUSE = 50, 0.1
@@ -71,12 +71,12 @@ class Worker:
             if kind == "calls":
                 self.calls(**request)
             else:
-                self._answer(self.answers[kind](**request))
+                self._answer(pack(self.answers[kind](**request)))
 
-    def _answer(self, answer: dict[str, Any]) -> None:
+    def _answer(self, frame: bytes) -> None:
         if os.getpid() != self.process:  # a copy that the submission made of itself: the first one answers
             os._exit(0)
-        send(self.channel, answer)
+        send_frame(self.channel, frame)
 
     def branch(self, descriptor: int) -> None:
         """Fork: the copy keeps the state as it is now and answers on a channel of its own."""
@@ -169,12 +169,11 @@ class Worker:
 
         for inputs in several:
             outcome = make_call(action, from_plain(inputs), Clock(seconds, processor=True))
-            answer = as_message(outcome)
             try:
-                pack(answer)
+                frame = pack(as_message(outcome))
             except WireError as error:
-                answer = as_message(Outcome(refused=str(error), printed=outcome.printed))
-            self._answer(answer)
+                frame = pack(as_message(Outcome(refused=str(error), printed=outcome.printed)))
+            self._answer(frame)
             if outcome.is_final:
                 return
 

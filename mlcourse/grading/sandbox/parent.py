@@ -91,6 +91,7 @@ class WarmParent:
         self._send(settings)
         self.ready = self.taken = False
         self.spare: Child | None = None
+        self.awaited: tuple[socket.socket, socket.socket] | None = None  # a spare one that was asked for
 
     def wait(self) -> None:
         """Wait until the sandbox has imported the libraries."""
@@ -100,20 +101,28 @@ class WarmParent:
 
     def spawn(self) -> Child:
         """Return a fresh process that has run nothing of a submission: the spare one, where there is one."""
+        self.keep_spare()
+        self._settle()
+        assert self.spare is not None
         child, self.spare = self.spare, None
-        return child or self._fork()
+        return child
 
     def keep_spare(self) -> None:
         """Have the next process made now, so that it gets ready while another one is busy."""
-        if self.spare is None:
-            self.spare = self._fork()
-
-    def _fork(self) -> Child:
+        if self.spare or self.awaited:
+            return
+        self.wait()
         channel, theirs = socket.socketpair()
         status, written = socket.socketpair()
         with theirs, written:
-            reply = self._ask({"do": "spawn"}, [theirs.fileno(), written.fileno()])
-        return Child(reply["process"], channel, status)
+            self._send({"do": "spawn"}, [theirs.fileno(), written.fileno()])
+        self.awaited = channel, status
+
+    def _settle(self) -> None:
+        """Take the answer that comes before all others."""
+        if self.awaited:
+            self.spare = Child(self._receive(ANSWER_SECONDS)["process"], *self.awaited)
+            self.awaited = None
 
     def why(self, child: Child) -> str:
         """Return why a submission's processes were ended: "memory", "ended" by themselves, or "" while they run."""
@@ -137,9 +146,10 @@ class WarmParent:
     ) -> None:
         self.close()
 
-    def _ask(self, request: dict[str, Any], descriptors: Sequence[int] = ()) -> dict[str, Any]:
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         self.wait()
-        self._send(request, descriptors)
+        self._settle()
+        self._send(request)
         return self._receive(ANSWER_SECONDS)
 
     def _send(self, request: dict[str, Any], descriptors: Sequence[int] = ()) -> None:

@@ -7,6 +7,7 @@ fill: `expressions`, `statements`, `attributes`, `elements` and `calls`.
 from __future__ import annotations
 
 import ast
+import functools
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -41,6 +42,7 @@ ELEMENTS: dict[type, Callable[["Interpreter", Any, Meanings], Meanings]] = {}
 CALLS: dict[type, Callable[["Interpreter", Any, Arguments], Meanings]] = {}
 
 
+@functools.lru_cache(maxsize=256)  # one cell is read for several questions; nobody changes a tree
 def read(text: str, mode: str = "exec") -> Any:
     """Return the syntax tree of a piece of code; what Python has to say about its style is not printed."""
     with warnings.catch_warnings():
