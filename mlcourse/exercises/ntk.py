@@ -1,0 +1,1072 @@
+"""Exercises on the neural tangent kernel: Jacobian, kernel, dynamics, speed, the end of training, and change."""
+
+from __future__ import annotations
+
+from math import ceil, inf, log, sqrt
+
+import torch
+
+from mlcourse import ntk
+from mlcourse.exercises.protocol import edge, exercise, random, worked
+
+JACOBIANS = (
+    "torch.autograd.functional.jacobian",
+    "torch.func.jacrev",
+    "torch.func.jacfwd",
+    "torch.func.vmap",
+    "torch.vmap",
+)
+
+
+def normal(rng, *shape):
+    return torch.from_numpy(rng.standard_normal(shape))
+
+
+def tensor(rows):
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def zeros(*shape):
+    return torch.zeros(*shape, dtype=torch.float64)
+
+
+def close(a, b):
+    return a.shape == b.shape and torch.allclose(a, b, rtol=1e-6, atol=1e-9)
+
+
+def draw_net(rng, p, m):
+    return {"W": normal(rng, p, m), "b": normal(rng, m), "v": normal(rng, m)}
+
+
+# 1. jacobian
+
+
+@exercise("ntk.jacobian", reference=ntk.jacobian, points=6, forbidden=JACOBIANS)
+def jacobian(rng):
+    """How each output of a small network moves with each of its parameters."""
+    yield worked(
+        X=tensor([[1, 2, -2], [0, 3, 1]]),
+        W=tensor([[0.5, 0], [1, -0.5], [0, 1]]),
+        b=tensor([0.2, -0.4]),
+        v=tensor([3, -2]),
+    )
+    for n, p, m in [(3, 4, 5), (5, 2, 7), (2, 6, 3)]:
+        yield random(X=normal(rng, n, p), **draw_net(rng, p, m))
+    yield edge(X=normal(rng, 1, 1), **draw_net(rng, 1, 1))
+    yield edge(X=zeros(2, 3), **draw_net(rng, 3, 4))
+    yield edge(X=normal(rng, 3, 2), W=1e3 * normal(rng, 2, 4), b=normal(rng, 4), v=normal(rng, 4))
+    yield edge(X=normal(rng, 3, 2), W=normal(rng, 2, 4), b=normal(rng, 4), v=zeros(4))
+
+
+def parts(X, W, b, v):
+    """By W (n, p, m), by b (n, m), by v (n, m), all right; and the pre-activations."""
+    p, m = W.shape
+    z = X @ W / sqrt(p) + b
+    signal = v * (1 - torch.tanh(z) ** 2) / sqrt(m)
+    return X[:, :, None] * signal[:, None, :] / sqrt(p), signal, torch.tanh(z) / sqrt(m), z
+
+
+def joined(by_W, by_b, by_v):
+    return torch.cat((by_W.flatten(1), by_b, by_v), dim=1)
+
+
+@jacobian.misconception(
+    "The factor 1/sqrt(m) of the output is missing. It stands in front of the sum, so every derivative has it: by W, "
+    "by b and by v."
+)
+def output_not_scaled(X, W, b, v):
+    by_W, by_b, by_v, _ = parts(X, W, b, v)
+    return joined(by_W, by_b, by_v) * sqrt(len(v))
+
+
+@jacobian.misconception(
+    "The derivative by W lacks 1/sqrt(p). The weights enter as x W / sqrt(p), so the chain rule gives x / sqrt(p), not "
+    "x."
+)
+def input_not_scaled(X, W, b, v):
+    by_W, by_b, by_v, _ = parts(X, W, b, v)
+    return joined(by_W * sqrt(len(W)), by_b, by_v)
+
+
+@jacobian.misconception(
+    "You differentiate by W/sqrt(p) and v/sqrt(m), as if the factors were part of the weights. Then every derivative "
+    "by W lacks 1/sqrt(p) and every derivative by v lacks 1/sqrt(m). That is the standard parametrization; here the "
+    "factors stand in front and stay when you differentiate."
+)
+def standard_parametrization(X, W, b, v):
+    by_W, by_b, by_v, _ = parts(X, W, b, v)
+    return joined(by_W * sqrt(len(W)), by_b, by_v * sqrt(len(v)))
+
+
+@jacobian.misconception(
+    "Both scales are missing from the derivatives, 1/sqrt(p) by W and 1/sqrt(m) everywhere. They are constants in "
+    "front of the weights: they stay when you differentiate."
+)
+def nothing_scaled(X, W, b, v):
+    by_W, by_b, by_v, _ = parts(X, W, b, v)
+    return joined(by_W * sqrt(len(W)), by_b, by_v) * sqrt(len(v))
+
+
+@jacobian.misconception(
+    "The slope of tanh is missing. By the chain rule W and b act through tanh, so their derivatives have the factor "
+    "1 - tanh(z)^2."
+)
+def slope_missing(X, W, b, v):
+    by_v = parts(X, W, b, v)[2]
+    signal = (v / sqrt(len(v))).expand_as(by_v)
+    return joined(X[:, :, None] * signal[:, None, :] / sqrt(len(W)), signal, by_v)
+
+
+@jacobian.misconception(
+    "Your slope is 1 - z^2, with the value before tanh. It is 1 - h^2 with h = tanh(z), the value after it."
+)
+def slope_of_the_wrong_value(X, W, b, v):
+    _, _, by_v, z = parts(X, W, b, v)
+    signal = v * (1 - z**2) / sqrt(len(v))
+    return joined(X[:, :, None] * signal[:, None, :] / sqrt(len(W)), signal, by_v)
+
+
+@jacobian.misconception(
+    "Your derivatives by v are v tanh(z) / sqrt(m). The output is linear in v: differentiating by v_j removes it and "
+    "leaves tanh(z_j) / sqrt(m)."
+)
+def v_kept(X, W, b, v):
+    by_W, by_b, by_v, _ = parts(X, W, b, v)
+    return joined(by_W, by_b, v * by_v)
+
+
+@jacobian.misconception(
+    "The derivatives by W and b lack the factor v. A hidden unit moves the output as much as its output weight says."
+)
+def v_forgotten(X, W, b, v):
+    by_W, by_b, by_v, _ = parts(X, W, b, torch.ones_like(v))
+    return joined(by_W, by_b, by_v)
+
+
+@jacobian.misconception(
+    "The entries of W are in the wrong order, column by column. Row by row is asked: W[0, 0], W[0, 1], ..., as "
+    "W.flatten() gives them."
+)
+def columns_of_W_first(X, W, b, v):
+    by_W, by_b, by_v, _ = parts(X, W, b, v)
+    return joined(by_W.mT, by_b, by_v)
+
+
+@jacobian.misconception("The columns for b stand before those for W. The order is W, b, v.")
+def bias_first(X, W, b, v):
+    by_W, by_b, by_v, _ = parts(X, W, b, v)
+    return torch.cat((by_b, by_W.flatten(1), by_v), dim=1)
+
+
+@jacobian.misconception("The columns for v stand first. The order is W, b, v, as in the signature.")
+def output_first(X, W, b, v):
+    by_W, by_b, by_v, _ = parts(X, W, b, v)
+    return torch.cat((by_v, by_W.flatten(1), by_b), dim=1)
+
+
+@jacobian.misconception("The columns for v stand before those for b. The order is W, b, v, as in the signature.")
+def output_before_bias(X, W, b, v):
+    by_W, by_b, by_v, _ = parts(X, W, b, v)
+    return torch.cat((by_W.flatten(1), by_v, by_b), dim=1)
+
+
+@jacobian.misconception(
+    "The columns for b are missing. A bias is a parameter too, and its derivative is the signal that arrives at the "
+    "hidden unit: the shape is (n, p m + 2 m)."
+)
+def bias_missing(X, W, b, v):
+    by_W, _, by_v, _ = parts(X, W, b, v)
+    return torch.cat((by_W.flatten(1), by_v), dim=1)
+
+
+@jacobian.misconception(
+    "You return the gradient of the SUM of the outputs, one row in all. backward() on a sum adds the examples up. The "
+    "kernel needs them apart: one row for each example."
+)
+def gradient_of_the_sum(X, W, b, v):
+    by_W, by_b, by_v, _ = parts(X, W, b, v)
+    return joined(by_W, by_b, by_v).sum(0)
+
+
+@jacobian.misconception(
+    "You return the gradient of the MEAN of the outputs, one row in all. The kernel needs the examples apart: one row "
+    "for each."
+)
+def gradient_of_the_mean(X, W, b, v):
+    by_W, by_b, by_v, _ = parts(X, W, b, v)
+    return joined(by_W, by_b, by_v).mean(0)
+
+
+@jacobian.misconception(
+    "Your result is transposed. One example is one row here: the shape is (n, P), and the kernel is J J^T."
+)
+def examples_in_columns(X, W, b, v):
+    by_W, by_b, by_v, _ = parts(X, W, b, v)
+    return joined(by_W, by_b, by_v).mT
+
+
+@jacobian.misconception(
+    "You differentiate by the inputs, shape (n, p). The tangent kernel belongs to the PARAMETERS: the data stay as "
+    "they are, and W, b and v move."
+)
+def by_the_inputs(X, W, b, v):
+    return parts(X, W, b, v)[1] @ W.mT / sqrt(len(W))
+
+
+@jacobian.always("A small change of the parameters changes the outputs by J times the change, to first order.")
+def first_order(call, rng):
+    X, net = normal(rng, 4, 3), draw_net(rng, 3, 5)
+    moves = {name: 1e-5 * normal(rng, *value.shape) for name, value in net.items()}
+
+    def outputs(sign):
+        W, b, v = (net[name] + sign * moves[name] for name in ("W", "b", "v"))
+        return torch.tanh(X @ W / sqrt(3) + b) @ v / sqrt(5)
+
+    change = torch.cat([moves[name].flatten() for name in ("W", "b", "v")])
+    return bool(torch.allclose(call(X=X, **net) @ change, (outputs(1) - outputs(-1)) / 2, rtol=1e-4, atol=1e-10))
+
+
+@jacobian.always("Each row depends on its own example alone.")
+def rows_apart(call, rng):
+    X, net = normal(rng, 4, 3), draw_net(rng, 3, 5)
+    return close(call(X=X, **net)[1:3], call(X=X[1:3], **net))
+
+
+# 2. empirical_ntk
+
+
+@exercise("ntk.empirical_ntk", reference=ntk.empirical_ntk, points=6, forbidden=JACOBIANS)
+def empirical_ntk(rng):
+    """Tangent kernel between two sets of examples."""
+    yield worked(
+        X=tensor([[1, 2, -2], [0, 3, 1]]),
+        Z=tensor([[1, 0, 1], [2, -1, 0], [1, 2, -2]]),
+        W=tensor([[0.5, 0], [1, -0.5], [0, 1]]),
+        b=tensor([0.2, -0.4]),
+        v=tensor([3, -2]),
+    )
+    for n, n2, p, m in [(3, 2, 4, 5), (2, 5, 3, 7), (4, 3, 6, 2)]:
+        yield random(X=normal(rng, n, p), Z=normal(rng, n2, p), **draw_net(rng, p, m))
+    X = normal(rng, 4, 3)
+    yield random(X=X, Z=X.clone(), **draw_net(rng, 3, 5))
+    yield edge(X=normal(rng, 1, 1), Z=normal(rng, 1, 1), **draw_net(rng, 1, 1))
+    yield edge(X=zeros(2, 3), Z=normal(rng, 3, 3), **draw_net(rng, 3, 4))
+    yield edge(X=normal(rng, 3, 2), Z=normal(rng, 1, 2), W=1e3 * normal(rng, 2, 4), b=normal(rng, 4), v=normal(rng, 4))
+    yield edge(X=normal(rng, 3, 2), Z=normal(rng, 2, 2), W=normal(rng, 2, 4), b=normal(rng, 4), v=zeros(4))
+
+
+def rows(X, W, b, v):
+    return joined(*parts(X, W, b, v)[:3])
+
+
+def kernel(X, Z, W, b, v, *, gram=None, power=2):
+    """Kernel by layers, with another Gram matrix of the inputs or without the output weights."""
+    _, _, h_x, z_x = parts(X, W, b, v)
+    _, _, h_z, z_z = parts(Z, W, b, v)
+    gram = X @ Z.mT / len(W) + 1 if gram is None else gram
+    slopes = ((1 - torch.tanh(z_x) ** 2) * v**power) @ (1 - torch.tanh(z_z) ** 2).mT / len(v)
+    return gram * slopes + h_x @ h_z.mT
+
+
+@empirical_ntk.misconception(
+    "Your kernel is J^T J, of shape (P, P): it compares parameters and sums over examples. The tangent kernel compares "
+    "EXAMPLES and sums over parameters: J(X) J(Z)^T, of shape (n, n')."
+)
+def parameters_compared(X, Z, W, b, v):
+    return rows(X, W, b, v).mT @ rows(X, W, b, v)
+
+
+J_OF_Z_NOT_TRANSPOSED = (
+    "Two Jacobians do not fit as they are, (n, P) and (n', P). Transpose the second: J(X) J(Z)^T sums over the P "
+    "parameters."
+)
+
+
+@empirical_ntk.misconception(J_OF_Z_NOT_TRANSPOSED)
+def second_not_transposed(X, Z, W, b, v):
+    return rows(X, W, b, v) @ rows(Z, W, b, v)
+
+
+@empirical_ntk.misconception(
+    "You transposed the first Jacobian, J(X)^T J(Z). That sums over examples. Transpose the second: J(X) J(Z)^T sums "
+    "over the P parameters."
+)
+def first_transposed(X, Z, W, b, v):
+    return rows(X, W, b, v).mT @ rows(Z, W, b, v)
+
+
+@empirical_ntk.misconception("Rows and columns are exchanged: row i belongs to X[i], column j to Z[j].")
+def exchanged(X, Z, W, b, v):
+    return kernel(Z, X, W, b, v)
+
+
+@empirical_ntk.misconception(
+    "You compare X with itself and leave Z out. Entry (i, j) compares X[i] with Z[j]; predictions on new examples need "
+    "that."
+)
+def second_set_ignored(X, Z, W, b, v):
+    return kernel(X, X, W, b, v)
+
+
+@empirical_ntk.misconception(
+    "You count the output weights v alone. That is the kernel of the last layer's features. W and b are trained too: "
+    "add their part, the Gram matrix of the inputs times that of the signals."
+)
+def last_layer_alone(X, Z, W, b, v):
+    return parts(X, W, b, v)[2] @ parts(Z, W, b, v)[2].mT
+
+
+@empirical_ntk.misconception(
+    "The part of the output weights v is missing. Their derivatives are tanh(z) / sqrt(m), so they add h(x) . h(z) / m."
+)
+def last_layer_missing(X, Z, W, b, v):
+    return kernel(X, Z, W, b, v) - parts(X, W, b, v)[2] @ parts(Z, W, b, v)[2].mT
+
+
+@empirical_ntk.misconception(
+    "The biases are missing. The derivative by b is the signal itself, so the Gram matrix of the inputs is x . z / p + "
+    "1."
+)
+def biases_missing(X, Z, W, b, v):
+    return kernel(X, Z, W, b, v, gram=X @ Z.mT / len(W))
+
+
+@empirical_ntk.misconception(
+    "The products of the inputs are not divided by p. The weights enter as x W / sqrt(p): each derivative has "
+    "1/sqrt(p), the product of two has 1/p."
+)
+def inputs_not_scaled(X, Z, W, b, v):
+    return kernel(X, Z, W, b, v, gram=X @ Z.mT + 1)
+
+
+@empirical_ntk.misconception(
+    "You divide the products of the inputs by sqrt(p). Each of the two derivatives has 1/sqrt(p), so their product has "
+    "1/p."
+)
+def inputs_scaled_once(X, Z, W, b, v):
+    return kernel(X, Z, W, b, v, gram=X @ Z.mT / sqrt(len(W)) + 1)
+
+
+@empirical_ntk.misconception(
+    "The factor 1/m is missing. The output is a sum divided by sqrt(m), so the product of two derivatives has 1/m. "
+    "Without it the kernel grows with the width and has no limit."
+)
+def width_not_divided(X, Z, W, b, v):
+    return len(v) * kernel(X, Z, W, b, v)
+
+
+@empirical_ntk.misconception(
+    "You divide by sqrt(m) once. Each of the two derivatives has 1/sqrt(m), so their product has 1/m."
+)
+def width_divided_once(X, Z, W, b, v):
+    return sqrt(len(v)) * kernel(X, Z, W, b, v)
+
+
+@empirical_ntk.misconception(
+    "The signals lack the output weights: v_j enters both derivatives, so the kernel has v_j^2. Here there is none."
+)
+def output_weights_missing(X, Z, W, b, v):
+    return kernel(X, Z, W, b, v, power=0)
+
+
+@empirical_ntk.misconception(
+    "v_j stands in BOTH derivatives, so the product has v_j^2. Yours has v_j once, and a negative v_j makes a part of "
+    "the kernel negative."
+)
+def output_weights_once(X, Z, W, b, v):
+    return kernel(X, Z, W, b, v, power=1)
+
+
+@empirical_ntk.misconception(
+    "You divide by the number of parameters. The kernel is the SUM over all parameters: a step moves the output by the "
+    "sum of what all of them do."
+)
+def mean_over_parameters(X, Z, W, b, v):
+    return kernel(X, Z, W, b, v) / (W.numel() + 2 * len(v))
+
+
+@empirical_ntk.misconception(
+    "Your entries are cosines: the rows of the Jacobians were divided by their lengths. The kernel keeps the lengths. "
+    "They say how fast each output moves."
+)
+def cosines(X, Z, W, b, v):
+    J_x, J_z = rows(X, W, b, v), rows(Z, W, b, v)
+    return (J_x / J_x.norm(dim=1, keepdim=True)) @ (J_z / J_z.norm(dim=1, keepdim=True)).mT
+
+
+@empirical_ntk.misconception(
+    "You multiply derivatives by the INPUTS. The tangent kernel multiplies derivatives by the PARAMETERS W, b and v."
+)
+def derivatives_by_inputs(X, Z, W, b, v):
+    return by_the_inputs(X, W, b, v) @ by_the_inputs(Z, W, b, v).mT
+
+
+@empirical_ntk.misconception(
+    "Your signals lack the slope of tanh. W and b act through tanh, so their derivatives have the factor 1 - tanh(z)^2."
+)
+def slopes_missing(X, Z, W, b, v):
+    gram = X @ Z.mT / len(W) + 1
+    return gram * (v @ v) / len(v) + parts(X, W, b, v)[2] @ parts(Z, W, b, v)[2].mT
+
+
+@empirical_ntk.always("Of a set with itself the kernel is symmetric, and none of its eigenvalues is negative.")
+def positive(call, rng):
+    X, net = normal(rng, 6, 2), draw_net(rng, 2, 3)
+    H = call(X=X, Z=X.clone(), **net)
+    return close(H, H.mT) and bool(torch.linalg.eigvalsh((H + H.mT) / 2)[0] > -1e-9)
+
+
+@empirical_ntk.always("Exchanging the two sets transposes the kernel.")
+def exchange(call, rng):
+    X, Z, net = normal(rng, 4, 3), normal(rng, 2, 3), draw_net(rng, 3, 5)
+    return close(call(X=X, Z=Z, **net), call(X=Z, Z=X, **net).mT)
+
+
+@empirical_ntk.always("Two copies of every hidden unit leave the kernel as it was.")
+def width_does_not_matter(call, rng):
+    X, Z, net = normal(rng, 4, 3), normal(rng, 2, 3), draw_net(rng, 3, 5)
+    twice = {"W": net["W"].repeat(1, 2), "b": net["b"].repeat(2), "v": net["v"].repeat(2)}
+    return close(call(X=X, Z=Z, **net), call(X=X, Z=Z, **twice))
+
+
+# 3. linearized_outputs
+
+
+def draw_kernel(rng, n, rank=None):
+    """Symmetric matrix without negative eigenvalues; its nonzero eigenvalues lie between 0.2 and 3."""
+    basis = torch.linalg.qr(normal(rng, n, n)).Q
+    values = torch.from_numpy(rng.uniform(0.2, 3, n))
+    values[: 0 if rank is None else n - rank] = 0.0
+    H = (basis * values) @ basis.mT
+    return (H + H.mT) / 2
+
+
+@exercise("ntk.linearized_outputs", reference=ntk.linearized_outputs, points=6, atol=1e-8)
+def linearized_outputs(rng):
+    """Where the outputs on the training examples are at several times, when the kernel does not move."""
+    yield worked(H=tensor([[2, 1], [1, 3]]), y0=tensor([1, -0.5]), t=tensor([3, 2]), times=tensor([0, 0.5, 1]))
+    for n, k in [(3, 2), (5, 4), (4, 6)]:
+        times = torch.from_numpy(rng.uniform(0.2, 3, k))
+        yield random(H=draw_kernel(rng, n), y0=normal(rng, n), t=normal(rng, n), times=times)
+    yield edge(H=tensor([[2]]), y0=tensor([1]), t=tensor([4]), times=tensor([0, 0.5]))
+    yield edge(H=zeros(3, 3), y0=normal(rng, 3), t=normal(rng, 3), times=tensor([0, 1]))
+    yield edge(H=tensor([[1, 1, 0], [1, 1, 0], [0, 0, 2]]), y0=zeros(3), t=tensor([1, -1, 3]), times=tensor([1, 30]))
+    yield edge(H=draw_kernel(rng, 5, rank=2), y0=normal(rng, 5), t=normal(rng, 5), times=tensor([0.5, 100]))
+    yield edge(H=draw_kernel(rng, 4), y0=normal(rng, 4), t=normal(rng, 4), times=tensor([2, 1, 0]))
+
+
+def decayed(H, r, times, factor=-1.0):
+    """One row e^(factor H s) r for each time s."""
+    return torch.stack([torch.linalg.matrix_exp(factor * s * H) @ r for s in times])
+
+
+@linearized_outputs.misconception(
+    "Your outputs are e^(-Hs) t. At time 0 that is t and not y0, and in the end it is 0 and not t: the wrong way "
+    "around. What decays is the residual: y = t + e^(-Hs) (y0 - t)."
+)
+def targets_decay(H, y0, t, times):
+    return decayed(H, t, times)
+
+
+@linearized_outputs.misconception(
+    "Your outputs start right, at y0, and decay to 0. They should reach the targets. The residual y - t decays, not y: "
+    "t + e^(-Hs) (y0 - t)."
+)
+def outputs_decay(H, y0, t, times):
+    return decayed(H, y0, times)
+
+
+@linearized_outputs.misconception(
+    "The sign in the exponent is wrong: your residual grows. Gradient DESCENT gives y' = -H (y - t), with a minus."
+)
+def residual_grows(H, y0, t, times):
+    return t + decayed(H, y0 - t, times, factor=1.0)
+
+
+@linearized_outputs.misconception(
+    "torch.exp of a matrix takes the exponential of each entry. The solution needs the exponential of the matrix: "
+    "1 + A + A A / 2 + ..., from its eigenvectors or torch.linalg.matrix_exp."
+)
+def entry_by_entry(H, y0, t, times):
+    return torch.stack([t + torch.exp(-s * H) @ (y0 - t) for s in times])
+
+
+@linearized_outputs.misconception("You return the residual y - t. Add the targets to get the outputs.")
+def residual_returned(H, y0, t, times):
+    return decayed(H, y0 - t, times)
+
+
+@linearized_outputs.misconception(
+    "You assume that the network starts at 0: (1 - e^(-Hs)) t. It starts at y0, so its residual at the start is y0 - t."
+)
+def start_ignored(H, y0, t, times):
+    return t - decayed(H, t, times)
+
+
+@linearized_outputs.misconception(
+    "Start and targets have changed places: yours begins at t and ends at y0. It is t + e^(-Hs) (y0 - t)."
+)
+def start_and_end_exchanged(H, y0, t, times):
+    return y0 + decayed(H, t - y0, times)
+
+
+@linearized_outputs.misconception(
+    "The residual has the wrong sign. With t - y0 in the place of y0 - t the outputs approach the targets from the "
+    "other side: at time 0 you return 2t - y0, not y0."
+)
+def residual_reversed(H, y0, t, times):
+    return t + decayed(H, t - y0, times)
+
+
+@linearized_outputs.misconception(
+    "You let each example decay by itself, with H[i, i]. Examples share parameters: a step on one moves the others, "
+    "and that is what the entries beside the diagonal say. Independent are the EIGENVECTORS of H."
+)
+def examples_by_themselves(H, y0, t, times):
+    return t + torch.exp(-times[:, None] * H.diagonal()) * (y0 - t)
+
+
+@linearized_outputs.misconception(
+    "You take one step of length s, (1 - s H). That is the first two terms of e^(-Hs), good for short times alone."
+)
+def one_long_step(H, y0, t, times):
+    return torch.stack([t + (y0 - t) - s * (H @ (y0 - t)) for s in times])
+
+
+@linearized_outputs.misconception(
+    "Your residual decays twice as fast. The loss here has the factor 1/2, so its gradient is the residual, without a "
+    "2."
+)
+def twice_as_fast(H, y0, t, times):
+    return t + decayed(H, y0 - t, times, factor=-2.0)
+
+
+@linearized_outputs.misconception(
+    "You divide H by n. That is the speed for the MEAN of the squared errors; the loss here is half their sum."
+)
+def mean_loss(H, y0, t, times):
+    return t + decayed(H, y0 - t, times, factor=-1.0 / len(t))
+
+
+@linearized_outputs.misconception(
+    "The eigenvectors are the wrong way around. torch.linalg.eigh returns them as COLUMNS of U: e^(-Hs) is "
+    "U e^(-lambda s) U^T."
+)
+def eigenvectors_in_rows(H, y0, t, times):
+    values, U = torch.linalg.eigh(H)
+    return t + (torch.exp(-times[:, None] * values) * (U @ (y0 - t))) @ U
+
+
+@linearized_outputs.misconception("Your result is transposed: one time is one row, so the shape is (k, n).")
+def times_in_columns(H, y0, t, times):
+    return (t + decayed(H, y0 - t, times)).mT
+
+
+@linearized_outputs.misconception(
+    "The exponent acts on H alone, without the time: every row is the state at s = 1. Put s into it: e^(-Hs)."
+)
+def time_forgotten(H, y0, t, times):
+    return t + decayed(H, y0 - t, torch.ones_like(times))
+
+
+@linearized_outputs.always("At time 0 the outputs are where they started.")
+def starts_at_the_start(call, rng):
+    H, y0, t = draw_kernel(rng, 4), normal(rng, 4), normal(rng, 4)
+    return close(call(H=H, y0=y0, t=t, times=zeros(1))[0], y0)
+
+
+@linearized_outputs.always("Going on from where it stands is the same as going all the way.")
+def in_two_legs(call, rng):
+    H, y0, t = draw_kernel(rng, 4), normal(rng, 4), normal(rng, 4)
+    half = call(H=H, y0=y0, t=t, times=tensor([0.7]))[0]
+    return close(call(H=H, y0=half, t=t, times=tensor([0.6])), call(H=H, y0=y0, t=t, times=tensor([1.3])))
+
+
+@linearized_outputs.always("Where the residual is orthogonal to all that H can move, it stays.")
+def what_cannot_move(call, rng):
+    y = call(H=tensor([[2, 2], [2, 2]]), y0=zeros(2), t=tensor([1, -1]), times=tensor([50]))
+    return bool(y.abs().max() < 1e-6)
+
+
+# 4. steps_to_tolerance
+
+
+@exercise("ntk.steps_to_tolerance", reference=ntk.steps_to_tolerance, points=6)
+def steps_to_tolerance(rng):
+    """How many steps of gradient descent are enough for every residual."""
+    yield worked(H=tensor([[2, 1], [1, 2]]), learning_rate=0.2, tolerance=0.01)
+    yield worked(H=tensor([[2, 1], [1, 2]]), learning_rate=0.6, tolerance=0.01)
+    yield worked(H=tensor([[2, 1], [1, 2]]), learning_rate=0.7, tolerance=0.01)
+    yield worked(H=tensor([[1, 1], [1, 1]]), learning_rate=0.5, tolerance=0.01)
+    for n in (3, 5, 4):
+        H = draw_kernel(rng, n)
+        largest = float(torch.linalg.eigvalsh(H)[-1])
+        rate, tolerance = float(rng.uniform(0.2, 0.9)) / largest, float(10 ** rng.uniform(-6, -2))
+        yield random(H=H, learning_rate=rate, tolerance=tolerance)
+        yield random(H=H, learning_rate=float(rng.uniform(1.9, 1.99)) / largest, tolerance=tolerance)
+    yield edge(H=tensor([[2]]), learning_rate=0.5, tolerance=0.1)
+    yield edge(H=tensor([[2]]), learning_rate=0.49, tolerance=0.9)
+    yield edge(H=tensor([[4, 0], [0, 4e-5]]), learning_rate=0.25, tolerance=1e-3)
+    yield edge(H=draw_kernel(rng, 4, rank=2), learning_rate=0.1, tolerance=0.5)
+    yield edge(H=zeros(2, 2), learning_rate=0.1, tolerance=0.5)
+    yield edge(H=draw_kernel(rng, 3), learning_rate=20.0, tolerance=0.5)
+
+
+def count(rate, tolerance, rounding=ceil):
+    """Count the steps at a given factor per step, with the conventions of the exercise."""
+    if rate >= 1 - 1e-12:
+        return inf
+    return 1 if rate < 1e-15 else max(1, rounding(log(tolerance) / log(rate)))
+
+
+def spectrum(H):
+    values = torch.linalg.eigvalsh(H)
+    return torch.where(values > 1e-10 * values[-1], values, 0.0)
+
+
+def worst(H, learning_rate):
+    return float((1 - learning_rate * spectrum(H)).abs().max())
+
+
+@steps_to_tolerance.misconception(
+    "You use the largest eigenvalue. It belongs to the part of the residual that is gone first. The slowest part "
+    "decides: the largest of all |1 - learning_rate * eigenvalue|."
+)
+def fastest_part(H, learning_rate, tolerance):
+    return count(abs(1 - learning_rate * float(spectrum(H)[-1])), tolerance)
+
+
+@steps_to_tolerance.misconception(
+    "You look at the smallest eigenvalue alone. With a large learning rate the part with the LARGEST eigenvalue jumps "
+    "over the target and may be slower still, or grow. Take the largest |1 - learning_rate * eigenvalue| of all."
+)
+def smallest_eigenvalue_alone(H, learning_rate, tolerance):
+    return count(abs(1 - learning_rate * float(spectrum(H)[0])), tolerance)
+
+
+@steps_to_tolerance.misconception(
+    "You compute with e^(-learning_rate * eigenvalue), the formula of gradient flow. Steps are not infinitely small: "
+    "each multiplies by 1 - learning_rate * eigenvalue, whose size may even exceed 1."
+)
+def gradient_flow(H, learning_rate, tolerance):
+    smallest = float(spectrum(H)[0])
+    return inf if smallest == 0 else max(1, ceil(-log(tolerance) / (learning_rate * smallest)))
+
+
+@steps_to_tolerance.misconception(
+    "You round down, and the last step is missing: after it the residual is still above the tolerance. Round up."
+)
+def rounded_down(H, learning_rate, tolerance):
+    return count(worst(H, learning_rate), tolerance, int)
+
+
+@steps_to_tolerance.misconception(
+    "You measure the loss. It falls as the SQUARE of the residual and needs half as many steps. The tolerance here is "
+    "for the norm of the residual."
+)
+def loss_measured(H, learning_rate, tolerance):
+    return count(worst(H, learning_rate) ** 2, tolerance)
+
+
+@steps_to_tolerance.misconception(
+    "You leave out the eigenvalues that are 0. Their part of the residual never moves, so no number of steps is "
+    "enough: return infinity."
+)
+def zero_eigenvalues_skipped(H, learning_rate, tolerance):
+    values = spectrum(H)
+    values = values[values > 0]
+    return inf if len(values) == 0 else count(float((1 - learning_rate * values).abs().max()), tolerance)
+
+
+@steps_to_tolerance.misconception(
+    "A factor above 1 means that the residual grows with every step. Your formula then returns a number that is not "
+    "positive. Return infinity."
+)
+def growth_not_noticed(H, learning_rate, tolerance):
+    rate = worst(H, learning_rate)
+    if abs(rate - 1) < 1e-12:
+        return inf
+    return 1 if rate < 1e-15 else ceil(log(tolerance) / log(rate))
+
+
+@steps_to_tolerance.misconception(
+    "A factor above 1 means that the residual grows with every step. You return at least 1 step, but no number of "
+    "steps is enough: return infinity."
+)
+def growth_taken_for_one_step(H, learning_rate, tolerance):
+    return inf if abs(worst(H, learning_rate) - 1) < 1e-12 else max(1, growth_not_noticed(H, learning_rate, tolerance))
+
+
+@steps_to_tolerance.misconception(
+    "You use the diagonal of H in the place of its eigenvalues. They agree only if H is diagonal, that is, if no "
+    "example has to do with another."
+)
+def diagonal(H, learning_rate, tolerance):
+    return count(float((1 - learning_rate * H.diagonal()).abs().max()), tolerance)
+
+
+@steps_to_tolerance.misconception(
+    "You use the mean of the eigenvalues. The residual is not one thing that falls at a mean speed: its slowest part "
+    "stays when all others are gone."
+)
+def mean_eigenvalue(H, learning_rate, tolerance):
+    return count(abs(1 - learning_rate * float(spectrum(H).mean())), tolerance)
+
+
+@steps_to_tolerance.misconception(
+    "You count with the condition number, largest over smallest eigenvalue. That is the rule of thumb for the best "
+    "learning rate. Here the learning rate is given: use it."
+)
+def condition_number(H, learning_rate, tolerance):
+    values = spectrum(H)
+    return inf if float(values[0]) == 0 else max(1, ceil(-log(tolerance) * float(values[-1] / values[0])))
+
+
+@steps_to_tolerance.misconception(
+    "You divide the eigenvalues by n. That is for the MEAN of the squared errors; the loss here is half their sum."
+)
+def mean_of_errors(H, learning_rate, tolerance):
+    return count(worst(H, learning_rate / len(H)), tolerance)
+
+
+@steps_to_tolerance.misconception(
+    "Your factor per step has a 2. The loss here has the factor 1/2, so one step multiplies by 1 - learning_rate * "
+    "eigenvalue."
+)
+def doubled(H, learning_rate, tolerance):
+    return count(worst(H, 2 * learning_rate), tolerance)
+
+
+@steps_to_tolerance.always("After that many steps every residual is small enough, and one step earlier some is not.")
+def enough_and_not_too_many(call, rng):
+    H = draw_kernel(rng, 4)
+    steps = int(call(H=H, learning_rate=0.2, tolerance=0.01))
+    step = torch.eye(4, dtype=torch.float64) - 0.2 * H
+
+    def left(k):
+        return float(torch.linalg.matrix_norm(torch.linalg.matrix_power(step, k), 2))
+
+    return left(steps) <= 0.01 * (1 + 1e-9) and left(steps - 1) > 0.01 * (1 - 1e-9)
+
+
+@steps_to_tolerance.always("A kernel twice as large needs as many steps at half the learning rate.")
+def only_the_product_counts(call, rng):
+    H = draw_kernel(rng, 3)
+    once, twice = (call(H=f * H, learning_rate=0.3 / f, tolerance=1e-3) for f in (1.0, 2.0))
+    return float(once) == float(twice)
+
+
+# 5. kernel_regression
+
+
+@exercise(
+    "ntk.kernel_regression",
+    reference=ntk.kernel_regression,
+    points=6,
+    atol=1e-8,
+    forbidden=("sklearn.kernel_ridge.KernelRidge", "sklearn.gaussian_process.GaussianProcessRegressor"),
+)
+def kernel_regression(rng):
+    """Predictions with which training ends, on new examples, when the kernel does not move."""
+    yield worked(
+        H=tensor([[2, 1], [1, 3]]),
+        H_test=tensor([[1, 2], [2, 1], [0, 1]]),
+        y0=tensor([1, -1]),
+        y0_test=tensor([0.5, 1, -2]),
+        t=tensor([3, 2]),
+    )
+    yield worked(
+        H=tensor([[2, 2], [2, 2]]),
+        H_test=tensor([[1, 1], [2, 2], [3, 3]]),
+        y0=tensor([0.5, 0.5]),
+        y0_test=tensor([0, 0.5, 1]),
+        t=tensor([3, 1]),
+    )
+    for n, n_test, P in [(3, 2, 9), (4, 6, 12), (5, 3, 11)]:
+        yield random(**draw_regression(rng, n, n_test, P))
+    yield edge(**draw_regression(rng, 1, 1, 3))
+    yield edge(**draw_regression(rng, 6, 2, 3))
+    inputs = draw_regression(rng, 4, 3, 9)
+    yield edge(**{**inputs, "H_test": inputs["H"].clone(), "y0_test": inputs["y0"].clone()})
+    yield edge(**{name: (1e6 * x if name.startswith("H") else x) for name, x in draw_regression(rng, 3, 4, 8).items()})
+
+
+def draw_regression(rng, n, n_test, P):
+    """Kernels of random Jacobians with P parameters: of rank P at most."""
+    J, J_test = normal(rng, n, P), normal(rng, n_test, P)
+    return {
+        "H": J @ J.mT,
+        "H_test": J_test @ J.mT,
+        "y0": normal(rng, n),
+        "y0_test": normal(rng, n_test),
+        "t": normal(rng, n),
+    }
+
+
+def pinv(H):
+    return torch.linalg.pinv(H, hermitian=True, rtol=1e-10)
+
+
+@kernel_regression.misconception(
+    "You forget that the network was not 0 at the start. Training moves it by what is MISSING, t - y0, and adds that "
+    "to what it said before: y0_test + H_test H^-1 (t - y0)."
+)
+def start_forgotten(H, H_test, y0, y0_test, t):
+    return H_test @ pinv(H) @ t
+
+
+@kernel_regression.misconception("You return how far training moves the outputs. Add where they were: y0_test.")
+def start_not_added(H, H_test, y0, y0_test, t):
+    return H_test @ pinv(H) @ (t - y0)
+
+
+@kernel_regression.misconception(
+    "You fit the targets and not what is missing of them. The network already says y0 on the training examples: solve "
+    "for t - y0."
+)
+def start_not_subtracted(H, H_test, y0, y0_test, t):
+    return y0_test + H_test @ pinv(H) @ t
+
+
+@kernel_regression.misconception(
+    "You average the targets with weights that sum to 1. That is a kernel smoother (Nadaraya and Watson). Kernel "
+    "regression solves with H, so that on the training examples it gives the targets exactly."
+)
+def smoother(H, H_test, y0, y0_test, t):
+    return y0_test + H_test @ (t - y0) / H_test.sum(1)
+
+
+@kernel_regression.misconception(
+    "You average the targets with weights that sum to 1, and ignore the start. That is a kernel smoother (Nadaraya and "
+    "Watson). Kernel regression solves with H for t - y0, and adds y0_test."
+)
+def smoother_from_zero(H, H_test, y0, y0_test, t):
+    return H_test @ t / H_test.sum(1)
+
+
+@kernel_regression.misconception(
+    "H is missing. H_test (t - y0) is how the outputs BEGIN to move; where they end follows from H_test H^-1 (t - y0)."
+)
+def not_solved(H, H_test, y0, y0_test, t):
+    return y0_test + H_test @ (t - y0)
+
+
+@kernel_regression.misconception("You multiply by H where you must divide: solve H a = t - y0, then take H_test a.")
+def multiplied(H, H_test, y0, y0_test, t):
+    return y0_test + H_test @ H @ (t - y0)
+
+
+@kernel_regression.misconception(
+    "1 / H and H ** -1 invert each entry by itself. The inverse of a matrix is another thing: torch.linalg.solve, or "
+    "torch.linalg.pinv where H is singular."
+)
+def entries_inverted(H, H_test, y0, y0_test, t):
+    return y0_test + H_test @ (1 / H) @ (t - y0)
+
+
+@kernel_regression.misconception(
+    "The residual has the wrong sign: y0 - t moves the outputs away from the targets. Use t - y0."
+)
+def moved_away(H, H_test, y0, y0_test, t):
+    return y0_test + H_test @ pinv(H) @ (y0 - t)
+
+
+SINGULAR = (
+    "H is singular in one of the cases, and has no inverse. Training moves nothing in the directions with eigenvalue "
+    "0: the pseudo-inverse leaves them out (torch.linalg.pinv, or eigenvectors). Where H is invertible you are right."
+)
+
+
+@kernel_regression.misconception(SINGULAR)
+def solved_where_singular(H, H_test, y0, y0_test, t):
+    return y0_test + H_test @ torch.linalg.solve(H, t - y0)
+
+
+@kernel_regression.misconception(SINGULAR)
+def inverted_where_singular(H, H_test, y0, y0_test, t):
+    return y0_test + H_test @ torch.linalg.inv(H) @ (t - y0)
+
+
+@kernel_regression.misconception(SINGULAR)
+def factored_where_singular(H, H_test, y0, y0_test, t):
+    return y0_test + H_test @ torch.cholesky_solve((t - y0)[:, None], torch.linalg.cholesky(H))[:, 0]
+
+
+@kernel_regression.misconception(
+    "You added a ridge, H + 1. That is regularized kernel regression, which stops short of the targets. Training "
+    "without weight decay to its end has no ridge."
+)
+def ridge(H, H_test, y0, y0_test, t):
+    eye = torch.eye(len(H), dtype=H.dtype)
+    return y0_test + H_test @ torch.linalg.solve(H + eye, t - y0)
+
+
+H_TEST_TRANSPOSED = (
+    "H_test already has test examples in its rows, (n_test, n). Transposed it does not fit: use it as it is."
+)
+
+
+@kernel_regression.misconception(H_TEST_TRANSPOSED)
+def test_kernel_transposed(H, H_test, y0, y0_test, t):
+    return y0_test + H_test.mT @ pinv(H) @ (t - y0)
+
+
+@kernel_regression.always("On the training examples the result is the targets, when H has an inverse.")
+def interpolates(call, rng):
+    inputs = draw_regression(rng, 4, 4, 9)
+    inputs = {**inputs, "H_test": inputs["H"].clone(), "y0_test": inputs["y0"].clone()}
+    return bool(torch.allclose(call(**inputs), inputs["t"], rtol=1e-5, atol=1e-7))
+
+
+@kernel_regression.always("A network that starts on the targets stays where it is.")
+def nothing_to_learn(call, rng):
+    inputs = draw_regression(rng, 4, 3, 9)
+    return close(call(**{**inputs, "t": inputs["y0"].clone()}), inputs["y0_test"])
+
+
+@kernel_regression.always("A kernel ten times as large changes the speed of training and not its end.")
+def scale_of_the_kernel(call, rng):
+    inputs = draw_regression(rng, 4, 3, 9)
+    ten = {**inputs, "H": 10 * inputs["H"], "H_test": 10 * inputs["H_test"]}
+    return bool(torch.allclose(call(**ten), call(**inputs), rtol=1e-5, atol=1e-7))
+
+
+# 6. relative_kernel_change
+
+
+@exercise("ntk.relative_kernel_change", reference=ntk.relative_kernel_change, points=6)
+def relative_kernel_change(rng):
+    """How far a kernel has moved in training, as a share of its size at the start."""
+    yield worked(before=tensor([[2, 1], [1, 4]]), after=tensor([[3, -1], [-1, 5]]))
+    for n in (3, 5):
+        H = draw_kernel(rng, n)
+        yield random(before=H, after=H + 0.3 * draw_kernel(rng, n))
+    yield random(before=normal(rng, 2, 5), after=normal(rng, 2, 5))
+    H = draw_kernel(rng, 4)
+    yield edge(before=H, after=H.clone())
+    yield edge(before=H, after=zeros(4, 4))
+    yield edge(before=tensor([[2]]), after=tensor([[-1]]))
+    yield edge(before=1e100 * draw_kernel(rng, 3), after=1e100 * draw_kernel(rng, 3))
+    yield edge(before=tensor([[1, 0], [0, 2]]), after=tensor([[1, 0.5], [0.5, 2]]))
+
+
+def norm(H):
+    return torch.linalg.vector_norm(H)
+
+
+@relative_kernel_change.misconception(
+    "torch.linalg.norm(..., 2) of a matrix is its largest singular value. Asked is the Frobenius norm, the root of the "
+    "sum of all squared entries: the default."
+)
+def spectral_norm(before, after):
+    return torch.linalg.matrix_norm(after - before, 2) / torch.linalg.matrix_norm(before, 2)
+
+
+@relative_kernel_change.misconception(
+    "You divide by the kernel at the end. The change is a share of what was there BEFORE."
+)
+def share_of_the_end(before, after):
+    return norm(after - before) / norm(after)
+
+
+@relative_kernel_change.misconception(
+    "You subtract the norms. A kernel can turn and keep its length: the difference of the norms is then 0. Take the "
+    "norm of the difference."
+)
+def difference_of_norms(before, after):
+    return (norm(after) - norm(before)).abs() / norm(before)
+
+
+@relative_kernel_change.misconception(
+    "You subtract the norms, and keep the sign. A kernel can turn and keep its length. Take the norm of the "
+    "difference, which is never negative."
+)
+def signed_difference_of_norms(before, after):
+    return (norm(after) - norm(before)) / norm(before)
+
+
+@relative_kernel_change.misconception(
+    "You average the relative change of each entry. Entries near 0 then decide alone, and one that is 0 gives "
+    "infinity. Take norms first and divide once."
+)
+def entry_by_entry_mean(before, after):
+    return ((after - before) / before).abs().mean()
+
+
+@relative_kernel_change.misconception("Your result is squared: the root of both sums of squares is missing.")
+def squared(before, after):
+    return (after - before).square().sum() / before.square().sum()
+
+
+@relative_kernel_change.misconception(
+    "You return the change itself. It depends on the units of the data. Divide by the norm of the kernel before."
+)
+def not_relative(before, after):
+    return norm(after - before)
+
+
+@relative_kernel_change.misconception("You add absolute values. The Frobenius norm adds squares and takes the root.")
+def absolute_values(before, after):
+    return (after - before).abs().sum() / before.abs().sum()
+
+
+@relative_kernel_change.misconception(
+    "You add the entries without squares, so changes of opposite sign cancel. Take the norm of the difference."
+)
+def entries_cancel(before, after):
+    return (after - before).sum() / before.sum()
+
+
+@relative_kernel_change.misconception(
+    "You look at the diagonal alone. Most of a kernel is beside it: how one example moves another."
+)
+def diagonal_alone(before, after):
+    return norm((after - before).diagonal()) / norm(before.diagonal())
+
+
+@relative_kernel_change.misconception(
+    "You return 1 minus the cosine between the kernels, their alignment. It is blind to a kernel that grows as a "
+    "whole. Asked is the norm of the difference over the norm before."
+)
+def alignment(before, after):
+    return 1 - (before * after).sum() / (norm(before) * norm(after))
+
+
+@relative_kernel_change.misconception(
+    "You compare the largest change with the largest entry. The Frobenius norm counts all entries."
+)
+def largest_entries(before, after):
+    return (after - before).abs().max() / before.abs().max()
+
+
+@relative_kernel_change.misconception(
+    "You take one norm for each row and average the ratios. The kernel is one thing: one norm above, one below."
+)
+def row_by_row(before, after):
+    return ((after - before).norm(dim=1) / before.norm(dim=1)).mean()
+
+
+@relative_kernel_change.misconception("You changed `before` in place (-= or sub_). Write after - before, a new tensor.")
+def changed_in_place(before, after):
+    size = norm(before)
+    before -= after
+    return norm(before) / size
+
+
+@relative_kernel_change.misconception("You changed `after` in place (-= or sub_). Write after - before, a new tensor.")
+def end_changed_in_place(before, after):
+    after -= before
+    return norm(after) / norm(before)
+
+
+@relative_kernel_change.always("A kernel that doubles has changed by 1.")
+def doubles(call, rng):
+    H = draw_kernel(rng, 3)
+    return abs(float(call(before=H, after=2 * H)) - 1) < 1e-6
+
+
+@relative_kernel_change.always("The order of the examples does not matter.")
+def order(call, rng):
+    before, after, new = draw_kernel(rng, 4), draw_kernel(rng, 4), torch.from_numpy(rng.permutation(4))
+    turned = call(before=before[new][:, new], after=after[new][:, new])
+    return abs(float(turned) - float(call(before=before, after=after))) < 1e-6
