@@ -23,9 +23,9 @@ F = "def f(x):\n    return np.sum(x)"
     [
         "def g(x: np.ndarray, n: int = 3, *rest, key=None) -> float:\n    return f(x)",
         "import torch",
-        "import numpy",
-        "import os.path as where",
         "from math import pi as circle, e",
+        "from mlcourse.grading import check",
+        "import scipy.linalg as la",
         "'a text'",
         "pass",
         "",
@@ -36,40 +36,64 @@ def test_a_check_waits_where_later_cells_only_add(later):
     assert checks_apart([FIRST, F, later], {"f": (2, "f")}) == ["f"]
 
 
+WHOLE = {
+    "assignment": "x = 1",
+    "call": "print(f(1))",
+    "deletion": "del f",
+    "attribute": "np.sum = max",
+    "magic": "get_ipython().run_line_magic('reset', '-f')",
+    "condition": "if True:\n    f = None",
+    "no python": "no python",
+    "decorator": "@hook\ndef g(x):\n    return x",
+    "class": "class G:\n    pass",
+    "coroutine": "async def g():\n    return 0",
+    "call in a default": "def g(x=f(1)):\n    return x",
+    "list in a default": "def g(x=[]):\n    return x",
+    "call in a default of an inner one": "def g(x):\n    return (lambda y=f(1): y)",
+    "annotation that is called": "def g(x: f(1)):\n    return x",
+    "named in a default": "def g(x=(f := None)):\n    return x",
+    "star": "from numpy import *",
+    "relative": "from . import scratch",
+    "module of the notebook": "import helper",
+    "from a module of the notebook": "from helper import g",
+    "stranger": "import pandas",
+    "part of a library": "import scipy.linalg",
+    "the grader": "import mlcourse.grading.inside.worker as w",
+    "a part of the grader": "from mlcourse.grading import inside",
+    "evaluated text": "def g(x):\n    return eval('late(x)')",
+    "globals": "def g(x):\n    return globals()['la' + 'te'](x)",
+    "getattr": "def g(x):\n    return getattr(np, 'sum')(x)",
+    "Python's own attribute": "def g(x):\n    return g.__globals__['late'](x)",
+    "a library's private part": "def g(x):\n    return np._core",
+    "through a library": "import torch\n\ndef g(x):\n    return torch.sys.modules",
+    "global": "def g(x):\n    global f\n    f = x",
+    "what is kept at a function": "def g(x):\n    g.last = x",
+    "what is kept at a library": "def g(x):\n    np.last = x",
+    "file": "def g(x):\n    np.save('/tmp/seen', x)",
+    "import in a function": "def g(x):\n    import os\n    return os",
+}
+
+
+@pytest.mark.parametrize("cell", WHOLE.values(), ids=WHOLE)
+@pytest.mark.parametrize("place", [0, 2])
+def test_no_check_waits_in_a_notebook_that_may_do_more(cell, place):
+    cells = [FIRST, F]
+    cells.insert(place, cell)
+    assert checks_apart(cells, {"f": (3, "f")}, beside=["helper", "helper.part"]) == []
+
+
 @pytest.mark.parametrize(
-    "later",
-    [
-        "def f(x):\n    return 0",
-        "def np(x):\n    return 0",
-        "import torch as np",
-        "from scratch import *",
-        "from . import scratch",
-        "f.__code__ = None",
-        "np.sum = max",
-        "x = 1",
-        "del f",
-        "print(f(1))",
-        "@hook\ndef g(x):\n    return x",
-        "def g(x=f(1)):\n    return x",
-        "def g(x: f(1)):\n    return x",
-        "def g(x) -> f(1):\n    return x",
-        "def g(x=(f := None)):\n    return x",
-        "def g(x=[i for i in f]):\n    return x",
-        "def sum(x):\n    return 0",  # a builtin, which f may use by another way
-        "class G:\n    f(1)",
-        "async def g():\n    return 0",
-        "get_ipython().run_line_magic('reset', '-f')",
-        "if True:\n    f = None",
-        "import helper",
-        "import helper.part as part",
-        "from helper import g",
-        "no python",
-        "def late(x):\n    return x",
-    ],
+    "later", ["def f(x):\n    return 0", "def np(x):\n    return 0", "import torch as np", "def sum(x): 0"]
 )
-def test_a_check_does_not_wait_where_a_later_cell_may_do_more(later):
-    cells = [FIRST, "def f(x):\n    return globals()['late'](np.sum(x))", later]
-    assert checks_apart(cells, {"f": (2, "f")}, beside=["helper", "helper.part"]) == []
+def test_a_check_does_not_wait_where_a_name_changes_later(later):
+    assert checks_apart([FIRST, F, later], {"f": (2, "f")}) == []
+
+
+def test_the_first_cell_of_a_released_notebook_is_harmless_and_its_import_is_not():
+    front = "import importlib.util\n\nif importlib.util.find_spec('mlcourse') is None:\n    print('not there')"
+    assert checks_apart([front, FIRST, F], {"f": (3, "f")}) == ["f"]
+    assert checks_apart([front, F.replace("np", "importlib")], {"f": (2, "f")}) == []
+    assert checks_apart([front.replace("mlcourse", "other"), FIRST, F], {"f": (3, "f")}) == []
 
 
 def test_what_a_check_asks_for_must_be_there_at_its_place():
@@ -146,6 +170,12 @@ def test_the_toy_is_right_where_checks_wait_and_where_they_do_not(grader):
         "import os, signal; os.kill(-1, signal.SIGKILL)",
         "import os; os.closerange(3, 1024)",
         "while True: pass",
+        "np.seterr(all='raise'); np.ones(10**13)",
+        "r2_score(y, predictions)",
+        "np.copyto(np.broadcast_to(y, y.shape), 0)",
+        "y *= 0; predictions *= 0",
+        "x = [0] * 10**10",
+        "return [x for x in iter(int, 1)]",
         "import builtins; builtins.dict = None; builtins.isinstance = None",
         "import sys; sys.setrecursionlimit(60)",
         "import signal; signal.alarm(1)",
@@ -175,3 +205,80 @@ def test_names_of_misconceptions_are_the_same_in_one_process_and_in_copies(grade
     alone, shared = (reports(grader, score_first=swapped, between=between)["r2_score"] for between in ("x = 1", ""))
     assert alone.misconception is not None
     assert (shared.misconception, shared.feedback) == (alone.misconception, alone.feedback)
+
+
+LATE_FIT = """
+def later_fit(X, y):
+    from sklearn.linear_model import LinearRegression
+    model = LinearRegression().fit(X, y)
+    return model.coef_, model.intercept_
+"""
+REACH = [
+    'globals()["later" + "_fit"](X, y)',
+    'eval("later_fit(X, y)")',
+    'getattr(__import__("__main__"), "later" + "_fit")(X, y)',
+    "later_fit(X, y)",
+]
+
+
+@isolated
+@pytest.mark.parametrize("reach", REACH)
+def test_a_forbidden_function_that_comes_later_earns_nothing(grader, reach):
+    cells = [
+        "import numpy as np",
+        f"def fit_least_squares(X, y):\n    return {reach}",
+        'check("linear_regression.fit_least_squares", fit_least_squares)',
+        LATE_FIT,
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    assert all(report.score == 0 for report in grader.grade(notebook).reports)
+
+
+@isolated
+@pytest.mark.parametrize(
+    ("keep", "reach"),
+    [
+        ('globals()["im" + "pl"] = later_fit', 'globals()["im" + "pl"](X, y)'),
+        ("np.im_pl = later_fit", 'getattr(np, "im" + "_pl")(X, y)'),
+        ("global impl; impl = later_fit", "impl(X, y)"),
+        ('import builtins; setattr(builtins, "zz" + "q", later_fit)', 'eval("z" + "zq")(X, y)'),
+    ],
+)
+def test_a_forbidden_function_that_another_exercise_hands_over_earns_nothing(grader, keep, reach):
+    inner = LATE_FIT.strip().replace("\n", "\n    ")
+    cells = [
+        "import numpy as np",
+        SCORE.replace("SCORE_FIRST", f"{inner}\n    {keep}"),
+        CHECKS["r2_score"],
+        f"def fit_least_squares(X, y):\n    return {reach}",
+        'check("linear_regression.fit_least_squares", fit_least_squares)',
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    found = {report.name.partition(".")[2]: report.score for report in grader.grade(notebook).reports}
+    assert found["fit_least_squares"] == 0
+
+
+@isolated
+@pytest.mark.parametrize("slow", ["", "import time\ntime.sleep(1.2)"])
+def test_no_report_shows_what_another_exercise_was_asked(grader, slow):
+    keep = 'if len(y) != 4: open("/tmp/seen", "a").write(repr((y, predictions)))'
+    show = (
+        "import os\n    if os.path.exists('/tmp/seen'):\n        print('seen', open('/tmp/seen').read()); return 0\n"
+        "    if len(losses) != 4: return None"
+    )
+    found = reports(grader, keep, show, between=slow)
+    assert "array(" not in found["reduce_loss"].feedback
+
+
+@isolated
+def test_marks_of_the_first_try_are_kept_where_no_time_is_left_for_another():
+    limits = replace(Limits(), submission_seconds=12.0, exercise_seconds=10.0)
+    with Grader("linear_regression", seed=7, limits=limits) as started:
+        found = reports(started, score_first="if len(y) == 3: return 7.0")
+    assert (found["r2_score"].score, found["reduce_loss"].score) == (4, 6)
+
+
+@isolated
+def test_marks_are_kept_where_the_submission_has_died_often(grader):
+    found = reports(grader, score_first="if len(y) == 3: return 7.0", between="import os; os._exit(1)\n" * 1)
+    assert (found["r2_score"].score, found["reduce_loss"].score) == (4, 6)

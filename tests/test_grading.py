@@ -15,6 +15,7 @@ from mlcourse.grading import evaluate
 from mlcourse.grading.calling import Outcome
 from mlcourse.grading.compare import difference
 from mlcourse.grading.evaluate import grade
+from mlcourse.grading.explain import show_inputs
 from mlcourse.grading.plain import NotPlainError, PlainArray, from_plain, identical, to_plain
 
 
@@ -511,3 +512,26 @@ class Vanishing:
 )
 def test_an_early_end_hides_no_wrong_answer(last, answer, score, end):
     assert grade(toy, Vanishing(last, answer, **end)).score == score
+
+
+def test_a_number_is_as_good_as_an_array_without_dimensions_in_properties_too():
+    def loss(logits, targets):
+        chosen = torch.log_softmax(logits, -1).gather(-1, targets[..., None])
+        return float(-chosen.mean())
+
+    report = evaluate("transformer.language_model_loss", loss)
+    assert (report.score, report.status) == (6, "passed")
+
+
+def test_inputs_that_look_like_whole_numbers_are_shown_in_full():
+    shown = show_inputs({"x": np.array([1e-12, 0.5]), "u": np.array([1 - 1e-9])})
+    assert "1.e-12" in shown
+    assert "0.999999999" in shown
+
+
+def test_inputs_in_dicts_and_long_lists_are_shown_by_their_shape():
+    block = {"gain": torch.ones(3, dtype=torch.float64), "n": 2}
+    shown = show_inputs({"block": block, "words": [["sea", "ark"]] * 50, "text": "x" * 500})
+    assert shown.startswith("block = {gain: (float64 array of shape (3,)), n: 2}, words = (list of 50), text = 'xxx")
+    assert "PlainArray" not in shown
+    assert len(shown) < 300

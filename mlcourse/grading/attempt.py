@@ -1,7 +1,7 @@
 """One exercise of one submission: the candidate at its check, tried in a copy of the submission's process.
 
 Checks that may wait for the end of the notebook are first tried one after another in one process. What fails there,
-where another exercise may have been the cause, is tried again in a copy of its own.
+where another exercise may have been the cause, is tried again in a fresh process.
 """
 
 from __future__ import annotations
@@ -91,15 +91,13 @@ class Attempt:
             self.session.leave_shared()
         if over and clean:
             self.shares = False
-        elif not self._spotless():
-            self._leave()
+        elif not self._spotless() and self._leave():
             self._begin()
 
     def finish(self) -> Report:
         """Try everything else."""
         self._rest()
-        if self.report is None and self.shares and not (self.grading and self.grading.passed):
-            self._leave()
+        if self.report is None and self.shares and not (self.grading and self.grading.passed) and self._leave():
             self._begin()
             self._rest()
         if self.report is None:
@@ -134,17 +132,22 @@ class Attempt:
         if self.report is None and self.grading is not None:
             self.grading.try_rest()
 
-    def _leave(self) -> None:
-        """Take a copy of its own, in which no other exercise has been tried."""
-        self.shares = False
-        self.branch = self.session.branch()
+    def _leave(self) -> bool:
+        """Take a process in which no other exercise was tried; False where there is none, or no time for it."""
+        if self.session.left < self.course.limits.exercise_seconds:
+            return False
+        branch = self.session.fresh()
+        if branch is None:
+            return False
+        self.branch, self.shares = branch, False
         self.report = self.grading = self.picked = None
+        return True
 
     def _spotless(self) -> bool:
         return self.report is None and self.grading is not None and self.grading.spotless
 
     def _new_branch(self) -> Branch | None:
-        return self.session.branch() if self.waits else self.session.again(self.check.position)
+        return self.session.fresh() if self.waits else self.session.again(self.check.position)
 
     def _picked(self) -> Picked | str:
         """Return the candidate, or why there is none; a copy that was lost is made again once."""

@@ -22,7 +22,7 @@ from mlcourse.grading.diagnosis import KnownOutcomes, Trial, WorkedOutcomes, dia
 from mlcourse.grading.explain import explain_outcome, verdict
 from mlcourse.grading.feedback import Broken, first_failure, how_it_passed, not_written, printed, still_right
 from mlcourse.grading.forbidden import called_names, forbidden_use, own_globals
-from mlcourse.grading.plain import from_plain
+from mlcourse.grading.plain import PlainArray, from_plain
 from mlcourse.grading.report import Report, write_report
 
 PUBLIC_SEED = 1805
@@ -236,7 +236,8 @@ class Grading:
                     return
 
     def _broken(self, item: Property) -> str | None:
-        return _broken(item, self.exercise, self.candidate, self.prepared.seed)
+        pattern = self.prepared.answer(self.prepared.cases[0]).value
+        return _broken(item, self.exercise, self.candidate, self.prepared.seed, pattern)
 
 
 def right_answer(exercise: Exercise, case: Case) -> Outcome:
@@ -292,19 +293,34 @@ def what_is_missing(exercise: Exercise, given: dict[str, Any] | list[dict[str, A
     return None
 
 
+def in_the_form_of(value: Any, pattern: Any) -> Any:
+    """Return plain data with numbers as arrays without a dimension, where the reference returns such arrays.
+
+    Examples
+    --------
+    >>> in_the_form_of((1.5, 2), (PlainArray("torch", np.array(0.0)), 3))
+    (PlainArray(library='torch', data=array(1.5)), 2)
+    """
+    if isinstance(pattern, PlainArray) and isinstance(value, bool | int | float | complex):
+        return PlainArray(pattern.library, np.asarray(value, dtype=pattern.data.dtype))
+    if isinstance(pattern, list | tuple) and isinstance(value, list | tuple) and len(value) == len(pattern):
+        return type(value)(in_the_form_of(part, own) for part, own in zip(value, pattern, strict=True))
+    return value
+
+
 class _CandidateFailedError(Exception):
     def __init__(self, outcome: Outcome) -> None:
         self.outcome = outcome
 
 
-def _broken(item: Property, exercise: Exercise, candidate: Candidate, seed: int) -> str | None:
+def _broken(item: Property, exercise: Exercise, candidate: Candidate, seed: int, pattern: Any) -> str | None:
     """Return in words why a property does not hold, or None if it holds."""
 
     def call(**inputs: Any) -> Any:
         outcome = candidate.call(inputs)
         if not outcome.returned:
             raise _CandidateFailedError(outcome)
-        return from_plain(outcome.value)
+        return from_plain(in_the_form_of(outcome.value, pattern))
 
     try:
         holds = bool(item.holds(call, stream(seed, f"{exercise.name}:{item.name}")))

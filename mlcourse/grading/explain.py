@@ -14,6 +14,7 @@ from mlcourse.grading.compare import Difference, difference
 from mlcourse.grading.plain import NotPlainError, PlainArray, to_plain
 
 MAX_SHOWN_ELEMENTS = 16
+MAX_SHOWN_CHARACTERS = 120
 # How NumPy and torch complain that the inner sizes of a product differ.
 SHAPE_ERROR = re.compile(
     r"matmul: Input operand|cannot be multiplied|not aligned|Expected size for first two dim|size mismatch, got"
@@ -52,6 +53,8 @@ def show_inputs(inputs: dict[str, Any]) -> str:
     --------
     >>> show_inputs({"x": np.array([1.0, 2.0]), "n": 3})
     'x = [1, 2], n = 3'
+    >>> show_inputs({"x": np.array([1e-9, 1.0]), "block": {"gain": np.ones(3)}})
+    'x = [1.e-09, 1.e+00], block = {gain: (float64 array of shape (3,))}'
     """
     return ", ".join(f"{name} = {_show(value)}" for name, value in inputs.items())
 
@@ -64,6 +67,28 @@ def _show(value: Any) -> str:
     if isinstance(plain, PlainArray):
         if plain.data.size > MAX_SHOWN_ELEMENTS or plain.data.size == 0:
             return f"({plain.dtype} array of shape {plain.data.shape})"
-        text = np.array2string(plain.data, precision=4, separator=", ", floatmode="maxprec", suppress_small=True)
-        return " ".join(text.split()).replace(". ", " ").replace(".,", ",").replace(".]", "]")
-    return repr(plain)[:80]
+        return _written_out(plain.data)
+    if isinstance(plain, dict):
+        return "{" + ", ".join(f"{name}: {_short(part)}" for name, part in plain.items()) + "}"
+    return _short(plain)
+
+
+def _written_out(data: np.ndarray) -> str:
+    """Return the numbers with four digits; with all of them where a number would look like a whole one."""
+    if data.dtype.kind == "f" and np.any((np.round(data, 4) == np.round(data)) & (data != np.round(data))):
+        text = np.array2string(data, separator=", ", floatmode="unique")
+    else:
+        text = np.array2string(data, precision=4, separator=", ", floatmode="maxprec", suppress_small=True)
+    return " ".join(text.split()).replace(". ", " ").replace(".,", ",").replace(".]", "]")
+
+
+def _short(plain: Any) -> str:
+    """Return a part of an input: arrays by their shape, and what is long by its length."""
+    if isinstance(plain, PlainArray):
+        return f"({plain.dtype} array of shape {plain.data.shape})"
+    text = repr(plain)
+    if len(text) <= MAX_SHOWN_CHARACTERS and "PlainArray" not in text:
+        return text
+    if isinstance(plain, list | tuple | dict):
+        return f"({type(plain).__name__} of {len(plain)})"
+    return f"{text[:MAX_SHOWN_CHARACTERS]}..."

@@ -1,18 +1,44 @@
 """Which checks may wait for the end of the notebook, because nothing after them can change what they would have found.
 
-A check means the state at its own place. Where every later cell only adds definitions and imports under new names,
-the state at the end serves as well, and one copy of the process serves many checks.
+A check means the state at its own place. One process serves many checks where the notebook holds nothing but imports of
+known libraries and functions that compute: no call outside of a function, no object that could keep something from one
+call to the next, no way from a text to a name. Then the later cells only add names, and the state at the end serves as
+well. Whoever writes more than that loses nothing but speed.
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from mlcourse.grading.shortcuts.interpreter import parse
 
-CONSTANTS = (ast.Constant, ast.Name, ast.Attribute, ast.Tuple, ast.UnaryOp, ast.USub, ast.Load)
+LIBRARIES = frozenset(
+    (
+        *("numpy", "torch", "math", "scipy", "sklearn", "array_api_compat"),
+        *("jaxtyping", "typing", "itertools", "collections", "mlcourse"),
+    )
+)
+FRONT = {("mlcourse.grading", "check")}  # all that a notebook needs of the grader
+# From a text to a name, out of the process, or to another library through one that imports it.
+DENIED = frozenset(
+    (
+        *("globals", "locals", "vars", "eval", "exec", "compile", "getattr", "setattr", "delattr", "open", "input"),
+        *("breakpoint", "memoryview", "type", "super", "os", "sys", "io", "builtins", "importlib", "inspect", "gc"),
+        *("ctypes", "types", "threading", "multiprocessing", "subprocess", "signal", "mmap", "socket", "pickle"),
+        *("pathlib", "tempfile", "shutil", "warnings", "functools", "operator", "weakref", "atexit", "copyreg"),
+        *("ctypeslib", "distributed", "save", "savez", "savez_compressed", "savetxt", "load", "loads", "loadtxt"),
+        *("genfromtxt", "tofile", "fromfile", "from_file", "memmap", "seterrcall"),
+    )
+)
+IN_SIGNATURES = (
+    *(ast.Constant, ast.Name, ast.Attribute, ast.Tuple, ast.List, ast.Subscript, ast.UnaryOp, ast.USub, ast.Load),
+    *(ast.BinOp, ast.BitOr),
+)
+# The question of the first cell of a released notebook; what follows from it does not run here.
+IS_INSTALLED = ast.dump(ast.parse('importlib.util.find_spec("mlcourse") is None', mode="eval").body)
+NEVER = (ast.Global, ast.Nonlocal, ast.ClassDef, ast.AsyncFunctionDef, ast.Await, ast.AsyncFor, ast.AsyncWith)
 
 
 def checks_apart(cells: Sequence[str], checks: Mapping[str, tuple[int, str]], beside: Sequence[str] = ()) -> list[str]:
@@ -29,22 +55,25 @@ def checks_apart(cells: Sequence[str], checks: Mapping[str, tuple[int, str]], be
 
     Examples
     --------
-    >>> cells = ["import numpy as np", "def f(x): return np.sum(x)", "def g(x): return f(x)", "np.sum = max"]
-    >>> checks_apart(cells[:3], {"f": (2, "f"), "g": (3, "g")})
+    >>> cells = ["import numpy as np", "def f(x): return np.sum(x)", "def g(x): return f(x)"]
+    >>> checks_apart(cells, {"f": (2, "f"), "g": (3, "g")})
     ['f', 'g']
-    >>> checks_apart(cells, {"f": (2, "f"), "g": (3, "g"), "last": (4, "g")})
-    ['last']
+    >>> checks_apart([*cells, "np.sum = max"], {"f": (2, "f"), "g": (3, "g"), "last": (4, "g")})
+    []
     >>> checks_apart(["def f(x): return h(x)", "def h(x): return x"], {"f": (1, "f"), "h": (2, "h")})  # no h yet
     ['h']
     """
     own = {name.partition(".")[0] for name in beside}
+    bound = [_added(cell, own) for cell in cells]
+    known = [set() if _is_front(cell) else _names(cell) for cell in cells]
     first = len(cells)  # every cell from here on only adds names
-    added: set[str] = set()
-    known = [_names(cell) for cell in cells]
+    added: set[str] = set(dir(builtins))
+    if None in bound or not _union(known).isdisjoint(DENIED):
+        return []
     while first > 0:
-        new = _added(cells[first - 1], own)
+        new = bound[first - 1] or set()
         asked = [_names(expression) for position, expression in checks.values() if position < first]
-        if new is None or new & (_union(known[: first - 1]) | _union(asked) | added | set(dir(builtins))):
+        if new & (_union(known[: first - 1]) | _union(asked) | added):
             break
         first -= 1
         added |= new
@@ -56,62 +85,97 @@ def _union(sets: Sequence[set[str]]) -> set[str]:
 
 
 def _names(cell: str) -> set[str]:
-    """Return every name and every text that a cell mentions: a text may become a name."""
+    """Return every name that a cell mentions."""
     tree = parse(cell)
-    if tree is None:
-        return set(cell.split())
     found: set[str] = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(tree) if tree is not None else ():
         match node:
-            case ast.Name(name) | ast.Attribute(attr=name) | ast.Constant(str(name)):
-                found.add(name)
-            case ast.FunctionDef(name) | ast.AsyncFunctionDef(name) | ast.ClassDef(name):
+            case ast.Name(name) | ast.Attribute(attr=name) | ast.FunctionDef(name) | ast.arg(name):
                 found.add(name)
             case ast.alias(name, asname):
-                found.add(asname or name.partition(".")[0])
-            case ast.Global(names):
-                found.update(names)
+                found.update(name.split("."))
+                found.add(asname or name)
+            case ast.ImportFrom(module):
+                found.update((module or "").split("."))
     return found
+
+
+def _is_front(cell: str) -> bool:
+    """Return whether a cell only asks whether the course's package is installed, which it is."""
+    tree = parse(cell)
+    match tree and tree.body:
+        case [ast.Import([ast.alias("importlib.util", None)]), ast.If(question, _, [])]:
+            return ast.dump(question) == IS_INSTALLED
+    return False
 
 
 def _added(cell: str, own: set[str]) -> set[str] | None:
     """Return the names that a cell adds, or None where it may do more than that."""
+    if _is_front(cell):
+        return {"importlib"}
     tree = parse(cell)
-    if tree is None:
+    if tree is None or not all(_harmless(node, own) for node in ast.walk(tree)):
         return None
     found: set[str] = set()
     for statement in tree.body:
-        new = _bound(statement, own)
-        if new is None:
-            return None
-        found |= new
+        match statement:
+            case ast.Expr(ast.Constant()) | ast.Pass():
+                pass
+            case ast.Import(aliases) | ast.ImportFrom(_, aliases):
+                found |= {alias.asname or alias.name.partition(".")[0] for alias in aliases}
+            case ast.FunctionDef(name):
+                found.add(name)
+            case _:
+                return None
     return found
 
 
-def _bound(statement: ast.stmt, own: set[str]) -> set[str] | None:
-    match statement:
-        case ast.Expr(ast.Constant()) | ast.Pass():
-            return set()
+def _harmless(node: ast.AST, own: set[str]) -> bool:
+    """Return whether a part of a cell neither keeps anything beyond a call nor reaches what its text does not name."""
+    match node:
         case ast.Import(aliases):
-            if own & {alias.name.partition(".")[0] for alias in aliases}:
-                return None
-            return {alias.asname or alias.name.partition(".")[0] for alias in aliases}
+            return all(alias.asname or "." not in alias.name for alias in aliases) and all(
+                _is_library(alias.name, own) for alias in aliases
+            )
+        case ast.ImportFrom("mlcourse.grading", aliases, 0):
+            return all(("mlcourse.grading", alias.name) in FRONT for alias in aliases)
         case ast.ImportFrom(module, aliases, 0):
-            if (module or "").partition(".")[0] in own or aliases[0].name == "*":
-                return None
-            return {alias.asname or alias.name for alias in aliases}
-        case ast.FunctionDef(name, arguments, _, [], returns):
-            outside = [*arguments.defaults, *filter(None, arguments.kw_defaults), *_annotations(arguments), returns]
-            return {name} if all(part is None or _only_names(part) for part in outside) else None
-    return None
+            return _is_library(module or "", own) and aliases[0].name != "*"
+        case ast.ImportFrom():
+            return False
+        case ast.FunctionDef():
+            return not node.decorator_list and all(map(_only_names, _signature(node)))
+        case ast.Lambda():
+            return all(isinstance(value, ast.Constant) for value in _defaults(node.args))
+        case ast.Attribute():  # one that is set, or one that is Python's own
+            return isinstance(node.ctx, ast.Load) and not node.attr.startswith("_")
+        case ast.Name():
+            return not node.id.startswith("__")
+    return not isinstance(node, NEVER)
 
 
-def _annotations(arguments: ast.arguments) -> list[ast.expr | None]:
+def _is_library(module: str, own: set[str]) -> bool:
+    home = module.partition(".")[0]
+    return home in LIBRARIES and home not in own and not module.startswith("mlcourse.grading")
+
+
+def _defaults(arguments: ast.arguments) -> Iterator[ast.expr]:
+    yield from arguments.defaults
+    yield from filter(None, arguments.kw_defaults)
+
+
+def _signature(function: ast.FunctionDef) -> Iterator[ast.expr]:
+    """Yield what is computed when a function is defined."""
+    arguments = function.args
     every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
-    return [argument.annotation for argument in every if argument is not None]
+    yield from filter(None, (argument.annotation for argument in every if argument is not None))
+    if function.returns is not None:
+        yield function.returns
+    for value in _defaults(arguments):
+        # A list would be the same one in every call.
+        yield value if not any(isinstance(part, ast.List) for part in ast.walk(value)) else ast.Yield()
 
 
 def _only_names(expression: ast.expr) -> bool:
-    """Return whether an expression only looks things up, and calls nothing that a student has written."""
-    allowed = (*CONSTANTS, ast.Subscript, ast.BinOp, ast.BitOr, ast.List)
-    return all(isinstance(node, allowed) for node in ast.walk(expression))
+    """Return whether an expression only looks up what libraries hold, and calls nothing."""
+    return all(isinstance(node, IN_SIGNATURES) for node in ast.walk(expression))

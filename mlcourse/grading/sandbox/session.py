@@ -24,7 +24,6 @@ from mlcourse.grading.wire import ClosedError, WireError, WireTimeoutError, rece
 
 BRANCH_SECONDS = 30.0
 FILES_SECONDS = 30.0
-REPLAY_SECONDS = 1.0  # a submission whose cells take longer is copied rather than run again
 GRACE = 3.0  # seconds beyond a limit that the submission's own process should have kept
 
 
@@ -95,8 +94,7 @@ class Session:
         self.fallen: set[int] = set()  # processes of which every copy was ended
         self.apart: set[str] = set()  # checks that may wait for the end of the notebook
         self.shared: Branch | None = None  # in which those are tried, one after another
-        self.was_shared = False
-        self.seconds = 0.0  # on the wall, that the cells have taken
+        self.allowed = self.limits.restarts
 
     def __enter__(self) -> Session:
         return self
@@ -142,10 +140,8 @@ class Session:
         if child is None:
             words = "This submission ended its process too often, or took too long: the cell was not run."
             return self._not_run(position, words)
-        start = time.monotonic()
         try:
             outputs, stopped = outputs_of(self._run(child, source))
-            self.seconds += time.monotonic() - start
         except WireError as error:
             words = self.why(child, error, "This cell")
             self._lose(child)
@@ -187,19 +183,24 @@ class Session:
         return branch.child.process in self.fallen
 
     def shared_branch(self) -> Branch | None:
-        """Return what several checks are tried in, one after another: the submission itself, as it is at the end.
-
-        A copy of it where its cells take long to run again, and where something has been tried in it already.
-        """
+        """Return what several checks are tried in, one after another: the submission itself, as it is at the end."""
         if self.shared is None or self.shared.closed:
-            first = not self.was_shared and self.seconds < REPLAY_SECONDS
-            self.shared = self.last_branch() if first else self.branch()
-            self.was_shared = True
+            self.shared = self.last_branch()
         return self.shared
 
     def leave_shared(self) -> None:
-        """Have the next check begin in a copy in which nothing was tried."""
+        """Have the next check begin in a process in which nothing was tried."""
         self.shared = None
+
+    def fresh(self) -> Branch | None:
+        """Return a process of its own, in which all cells have run and nothing was tried.
+
+        No other one has anything in common with it, no file and no memory: it may be asked for what a report shows,
+        after another one has seen hidden cases.
+        """
+        self.allowed += 1  # it is not made anew because it has ended
+        child = self._replayed(len(self.cells))
+        return None if child is None else Branch(child.channel, child)
 
     def finish(self) -> None:
         """Close the process of the cells; the copies of it stay."""
@@ -227,7 +228,7 @@ class Session:
 
     def _replayed(self, cells: int) -> Child | None:
         """Return a fresh process in which so many cells have run, without those that ended theirs."""
-        while len(self.children) <= self.limits.restarts and self.left > 0:
+        while len(self.children) <= self.allowed and self.left > 0:
             child = self._spawn()
             lost = self._replay(child, cells)
             if lost is None:
