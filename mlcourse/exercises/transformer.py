@@ -90,16 +90,23 @@ def split_reshaped(x, n_heads):
     return x.reshape(*x.shape[:-2], n_heads, x.shape[-2], -1)
 
 
-def attend_by(causal=True, scale=None, split=split, shift=0, output=True):
+def masked_softmax(scores, seen):
+    return torch.softmax(scores.masked_fill(~seen, -torch.inf), -1)
+
+
+def split_interleaved(x, n_heads):
+    return x.unflatten(-1, (-1, n_heads)).permute(*range(x.dim() - 2), -1, -3, -2)
+
+
+def attend_by(causal=True, scale=None, split=split, shift=0, output=True, shares=masked_softmax):
     """Multi-head self-attention with one thing changed; ``scale`` is a function of (C, H)."""
 
     def attention(x, block, n_heads):
         T, C = x.shape[-2:]
         q, k, v = (split(x @ block[name], n_heads) for name in ("W_Q", "W_K", "W_V"))
         scores = q @ k.mT / (scale(C, C // n_heads) if scale else sqrt(C // n_heads))
-        if causal:
-            scores = scores.masked_fill(~torch.ones(T, T, dtype=torch.bool).tril(shift), -torch.inf)
-        heads = merge(torch.softmax(scores, -1) @ v)
+        seen = torch.ones(T, T, dtype=torch.bool)
+        heads = merge(shares(scores, seen.tril(shift) if causal else seen) @ v)
         return heads @ block["W_O"] if output else heads
 
     return attention
@@ -233,6 +240,20 @@ def length_of_the_batch(tokens, W_E, W_P, start):
 )
 def places_along_the_batch(tokens, W_E, W_P, start):
     return W_E[tokens] + W_P[start : start + len(tokens), None]
+
+
+@embed_tokens_and_positions.misconception(
+    "You look the place up by the TOKEN: W_P[tokens]. The place is where the token stands: start, start + 1, and so on."
+)
+def places_by_token_where_there_is_one(tokens, W_E, W_P, start):
+    return W_E[tokens] + W_P[tokens]
+
+
+@embed_tokens_and_positions.misconception(
+    "Every position gets the row of the first place. They count on: position t has the place start + t."
+)
+def one_place_for_all(tokens, W_E, W_P, start):
+    return W_E[tokens] + W_P[start]
 
 
 @embed_tokens_and_positions.misconception(
@@ -425,6 +446,38 @@ for name, hint, changed in (
         "Each position sees one step into the future: it could read the token that it must predict. The last key that "
         "query i may see is key i.",
         block_by(attend=attend_by(shift=1)),
+    ),
+    (
+        "does_not_see_itself",
+        "A position does not see itself: query i may see the keys up to i, and i is one of them. For the first query "
+        "nothing would be left, and softmax gives nan.",
+        block_by(attend=attend_by(shift=-1)),
+    ),
+    (
+        "masked_after_softmax",
+        "You mask after softmax. The weights that are left then sum to less than 1, and the future has decided how "
+        "much less. Set the SCORES of later keys to minus infinity, before softmax.",
+        block_by(attend=attend_by(shares=lambda scores, seen: torch.softmax(scores, -1) * seen)),
+    ),
+    (
+        "masked_with_zero_scores",
+        "You set the scores of later keys to 0. A score of 0 is a score like any other, and softmax gives it a weight. "
+        "Set them to minus infinity.",
+        block_by(attend=attend_by(shares=lambda scores, seen: torch.softmax(scores * seen, -1))),
+    ),
+    (
+        "softmax_over_queries",
+        "You take softmax over the queries. The weights of one query over its keys must sum to 1: softmax along the "
+        "last axis.",
+        block_by(
+            attend=attend_by(shares=lambda scores, seen: torch.softmax(scores.masked_fill(~seen, -torch.inf), -2))
+        ),
+    ),
+    (
+        "heads_interleaved",
+        "Your heads take every n_heads-th channel. Head h has the channels h H to (h + 1) H - 1, one block of H = C / "
+        "n_heads beside the next: unflatten the last axis into (n_heads, H).",
+        block_by(attend=attend_by(split=split_interleaved)),
     ),
     (
         "scaled_by_width",
