@@ -23,6 +23,7 @@ def checked_module(name: str):
             return importlib.import_module(name)
     finally:
         sys.modules[name] = original
+        setattr(sys.modules[name.rpartition(".")[0]], name.rpartition(".")[2], original)  # an import sets this too
 
 
 @pytest.fixture(scope="module")
