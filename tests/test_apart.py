@@ -12,7 +12,13 @@ from mlcourse.grading.sandbox.limits import Limits
 from mlcourse.grading.sandbox.requirements import missing_isolation
 from mlcourse.grading.submission import Grader
 
-isolated = pytest.mark.skipif(bool(missing_isolation()), reason="needs bubblewrap: apt install bubblewrap")
+MISSING = pytest.mark.skipif(bool(missing_isolation()), reason="needs bubblewrap: apt install bubblewrap")
+
+
+def isolated(test):
+    """Mark a test that needs the sandbox: where it is required, a test that was skipped is a failure."""
+    return pytest.mark.isolation(MISSING(test))
+
 
 FIRST = "import numpy as np"
 F = "def f(x):\n    return np.sum(x)"
@@ -279,6 +285,16 @@ def test_marks_of_the_first_try_are_kept_where_no_time_is_left_for_another():
 
 
 @isolated
-def test_marks_are_kept_where_the_submission_has_died_often(grader):
-    found = reports(grader, score_first="if len(y) == 3: return 7.0", between="import os; os._exit(1)\n" * 1)
-    assert (found["r2_score"].score, found["reduce_loss"].score) == (4, 6)
+@pytest.mark.parametrize("deaths", [1, 7, 8])
+def test_marks_are_kept_where_the_submission_has_died_often(grader, deaths):
+    cells = [
+        "import numpy as np",
+        *["import os; os._exit(1)"] * deaths,
+        SCORE.replace("SCORE_FIRST", "if len(y) == 3: return 7.0"),
+        CHECKS["r2_score"],
+        REDUCE.replace("REDUCE_FIRST", "pass"),
+        CHECKS["reduce_loss"],
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    found = {report.name.partition(".")[2]: report.score for report in grader.grade(notebook).reports}
+    assert (found["r2_score"], found["reduce_loss"]) == (4, 6)
