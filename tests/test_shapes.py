@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 
@@ -481,6 +482,15 @@ def nan_to_num_of_the_quotient(X, Z):
         return np.nan_to_num(X @ Z.T / np.outer(np.linalg.norm(X, axis=1), np.linalg.norm(Z, axis=1)))
 
 
+def loops_over_the_longest_side(X, Z):
+    table = np.zeros((len(X), len(Z)))
+    for i, j in np.ndindex(*table.shape):
+        sizes = math.hypot(*X[i]), math.hypot(*Z[j])  # no overflow, as its squares are scaled
+        if all(sizes):
+            table[i, j] = sum((X[i] / sizes[0]) * (Z[j] / sizes[1]))
+    return table
+
+
 def along_axes(X, W, dot):
     return np.apply_along_axis(lambda x: np.apply_along_axis(lambda w: dot(x, w), 0, W), 1, X)
 
@@ -553,6 +563,7 @@ def with_a_column_of_ones(weights, biases):
     [
         ("cosine_similarity", unit_rows_and_einsum),
         ("cosine_similarity", nan_to_num_of_the_quotient),
+        ("cosine_similarity", loops_over_the_longest_side),
         ("matmul_as_dots", along_axes),
         ("matmul_as_dots", vectorized_indices),
         ("matmul_as_dots", filled_table),
@@ -584,6 +595,45 @@ def test_overflow_of_squares_costs_a_part_of_the_points_and_is_named():
     assert "squares overflow" in " ".join(report.feedback.split())
 
 
+def test_one_scale_for_a_whole_table_costs_a_part_of_the_points():
+    def scaled_by_the_largest_of_all(X, Z):
+        X, Z = (A / max(np.abs(A).max(), 1e-300) for A in (X, Z))
+        lengths = np.outer(np.linalg.norm(X, axis=1), np.linalg.norm(Z, axis=1))
+        return np.divide(X @ Z.T, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+
+    report = evaluate("shapes.cosine_similarity", scaled_by_the_largest_of_all)
+    assert 3 < report.score < 6
+
+
+@pytest.mark.parametrize("constant", [1e-16, 1e-12, 1e-8])
+@pytest.mark.parametrize("seed", [1805, 0, 1])
+def test_any_small_constant_in_the_lengths_is_recognized(constant, seed):
+    def added_to_the_product(X, Z):
+        return X @ Z.T / (np.outer(np.linalg.norm(X, axis=1), np.linalg.norm(Z, axis=1)) + constant)
+
+    def added_to_each(X, Z):
+        X, Z = (A / (np.linalg.norm(A, axis=1, keepdims=True) + constant) for A in (X, Z))
+        return X @ Z.T
+
+    def raised_to_it(X, Z):
+        X, Z = (A / np.maximum(np.linalg.norm(A, axis=1, keepdims=True), constant) for A in (X, Z))
+        return X @ Z.T
+
+    for wrong in (added_to_the_product, added_to_each, raised_to_it):
+        report = evaluate("shapes.cosine_similarity", wrong, seed)
+        assert (report.score, report.misconception) == (0, "constant_in_the_denominator"), report.feedback
+
+
+@pytest.mark.parametrize("tolerance", [1e-12, 1e-9, 1e-6])
+@pytest.mark.parametrize("seed", [1805, 0, 1, 2, 3])
+def test_any_fixed_tolerance_is_recognized(tolerance, seed):
+    def close_by_a_fixed_number(f, x, z, c):
+        return bool(max(np.abs(f(x + z) - f(x) - f(z)).max(), np.abs(f(c * x) - c * f(x)).max()) < tolerance)
+
+    report = evaluate("shapes.is_linear", close_by_a_fixed_number, seed)
+    assert (report.score, report.misconception) == (0, "fixed_tolerance"), report.feedback
+
+
 def weights_that_sum_to_one(f, x, z, c):
     return np.allclose(f(c * x + (1 - c) * z), c * f(x) + (1 - c) * f(z))
 
@@ -598,6 +648,9 @@ def test_the_function_that_fails_is_named():
     [
         ("is_linear", weights_that_sum_to_one, "shift_subtracted"),
         ("is_linear", lambda f, x, z, c: np.allclose(f(x - z), f(x) - f(z)), "additivity_only"),
+        ("is_linear", lambda f, x, z, c: np.isclose(np.mean(f(c * x + z)), np.mean(c * f(x) + f(z))), "sums_compared"),
+        ("is_linear", lambda f, x, z, c: np.allclose(f(x + z), f(x) + f(z)) and np.allclose(f(2 * x), 2 * f(x)),
+         "additivity_only"),
         ("matmul_as_dots", lambda X, W, dot: np.einsum("ik,kj->ij", X, W), "the_operator"),
         ("embed", lambda ids, table: table[ids - 1], "counted_from_one"),
         ("to_channels_first", lambda images: images.reshape(*images.shape[:-3], images.shape[-1], *images.shape[-3:-1]),
@@ -619,6 +672,8 @@ def test_the_worked_case_alone_tells_nearly_every_mistake_apart():
         cases = [case for case in exercise.cases(stream(0, name)) if case.group == "worked"]
         right = [LocalCandidate(exercise, exercise.reference).call(case.inputs) for case in cases]
         for mistake in exercise.misconceptions:
+            if mistake.name in {"constant_in_the_denominator", "fixed_tolerance"}:
+                continue  # only very small and very large numbers show them
             wrong = [LocalCandidate(exercise, mistake.implementation).call(case.inputs) for case in cases]
             same = [same_outcome(a, b, exercise.rtol, exercise.atol) for a, b in zip(wrong, right, strict=True)]
             assert not all(same), f"{name}: {mistake.name} is right on the worked cases"

@@ -34,14 +34,17 @@ def cosine_similarity(rng):
         X=np.array([[3.0, 4.0], [0.0, 2.0]]),
         Z=np.array([[6.0, 8.0], [-4.0, 3.0], [0.0, -5.0], [0.0, 0.0]]),
     )
+    yield worked(X=np.array([[-1.0, -2.0, -2.0]]), Z=np.array([[-2.0, -1.0, -2.0], [2.0, 0.0, 0.0]]))
     for n, m, p in [(3, 5, 4), (6, 2, 3), (1, 4, 7)]:
         X, Z = rng.standard_normal((n, p)), rng.standard_normal((m, p))
         Z[0] = 0
+        X[0] = -np.abs(X[0])  # the largest entry of this row is not the largest in size
         yield random(X=X * rng.uniform(0.1, 9, (n, 1)), Z=Z * rng.uniform(0.1, 9, (m, 1)))
     yield edge(X=np.zeros((2, 3)), Z=np.zeros((4, 3)))
     yield edge(X=np.array([[-3.0]]), Z=np.array([[2.0], [-5.0], [0.0]]))
     X = rng.standard_normal((3, 4))
     yield edge(X=X, Z=np.concatenate([5 * X, -0.5 * X]))
+    yield edge(X=1e-30 * rng.standard_normal((2, 3)), Z=rng.standard_normal((4, 3)))
 
 
 def lengths(X, axis=1):
@@ -129,6 +132,49 @@ def one_length_for_the_whole_table(X, Z):
 def one_length_for_the_whole_table_nan(X, Z):
     with np.errstate(invalid="ignore", divide="ignore"):
         return X @ Z.T / (np.linalg.norm(X) * np.linalg.norm(Z))
+
+
+@cosine_similarity.misconception(
+    "You add a small constant before you divide, or raise short lengths to it. Rows may be as short as 1e-200, and "
+    "then the constant decides the result. Treat a length of exactly 0 by itself instead."
+)
+def constant_in_the_denominator(X, Z):
+    return X @ Z.T / (lengths(X) * lengths(Z).T + 1e-12)
+
+
+@cosine_similarity.misconception(
+    "You divide by the largest value of each row and stop there. That only brings the numbers to a size whose squares "
+    "fit: the length of what is left is still not 1. Divide by that length too."
+)
+def divided_by_the_largest_value_alone(X, Z):
+    return (X / nonzero(np.abs(X).max(axis=1, keepdims=True))) @ (Z / nonzero(np.abs(Z).max(axis=1, keepdims=True))).T
+
+
+@cosine_similarity.misconception(
+    "You divide by the largest entry with its sign. Where all entries of a row are negative that turns the row around, "
+    "and its cosines change their sign. Use the largest ABSOLUTE value."
+)
+def divided_by_the_largest_signed_value(X, Z):
+    X, Z = (table / nonzero(table.max(axis=1, keepdims=True)) for table in (X, Z))
+    return X @ Z.T / nonzero(lengths(X) * lengths(Z).T)
+
+
+@cosine_similarity.misconception(
+    "You multiply row i of X with row i of Z. Every row of X is compared with EVERY row of Z, and the two tables may "
+    "have different numbers of rows: X @ Z.T holds all the dot products."
+)
+def each_row_with_one_row(X, Z):
+    return np.sum(X * Z, axis=1) / nonzero(lengths(X)[:, 0] * lengths(Z)[:, 0])
+
+
+@cosine_similarity.misconception(
+    "The cosines are right, but `X /= ...` writes into the caller's arrays. Write `X = X / ...`, which builds a new "
+    "one."
+)
+def divided_in_place(X, Z):
+    X /= nonzero(lengths(X))
+    Z /= nonzero(lengths(Z))
+    return X @ Z.T
 
 
 @cosine_similarity.misconception(
@@ -231,7 +277,8 @@ def rotation_does_not_count(call, rng):
 def huge_and_tiny_rows(call, rng):
     X, Z = rng.standard_normal((3, 4)), rng.standard_normal((5, 4))
     expected = call(X=X.copy(), Z=Z.copy())
-    return np.allclose(call(X=1e200 * X, Z=1e-200 * Z), expected, rtol=1e-4, atol=1e-7)
+    sizes = np.array([[1e200], [1.0], [1e-200]])  # in one table: its largest value says nothing about the other rows
+    return np.allclose(call(X=sizes * X, Z=1e-200 * Z), expected, rtol=1e-4, atol=1e-7)
 
 
 # 2. matmul_as_dots
@@ -319,6 +366,64 @@ def columns_with_columns(X, W, dot):
 )
 def table_of_columns(X, W, dot):
     return np.array([[dot(x, w) for x in X] for w in W.T])
+
+
+@matmul_as_dots.misconception(
+    "The two places are exchanged where you write: dot(row i, column j) belongs to table[i, j], not to table[j, i]."
+)
+def indices_exchanged(X, W, dot):
+    table = np.zeros((X.shape[0], W.shape[1]))
+    for i in range(X.shape[0]):
+        for j in range(W.shape[1]):
+            table[j, i] = dot(X[i], W[:, j])
+    return table
+
+
+RETURNED_TOO_EARLY = (
+    "Only the beginning of the table is filled: your return stands inside a loop and ends it in its first round. Move "
+    "it to the left, behind both loops."
+)
+
+
+@matmul_as_dots.misconception(RETURNED_TOO_EARLY)
+def returned_after_the_first_row(X, W, dot):
+    table = np.zeros((X.shape[0], W.shape[1]))
+    for i in range(X.shape[0]):
+        for j in range(W.shape[1]):
+            table[i, j] = dot(X[i], W[:, j])
+        return table
+
+
+@matmul_as_dots.misconception(RETURNED_TOO_EARLY)
+def returned_after_the_first_entry(X, W, dot):
+    table = np.zeros((X.shape[0], W.shape[1]))
+    table[0, 0] = dot(X[0], W[:, 0])
+    return table
+
+
+@matmul_as_dots.misconception(
+    "The last row and the last column stay 0. range(n) ends before n by itself, so do not subtract 1: range(n - 1) "
+    "leaves the last index out."
+)
+def last_index_left_out(X, W, dot):
+    table = np.zeros((X.shape[0], W.shape[1]))
+    for i in range(X.shape[0] - 1):
+        for j in range(W.shape[1] - 1):
+            table[i, j] = dot(X[i], W[:, j])
+    return table
+
+
+@matmul_as_dots.misconception(
+    "Every entry is p times too large: you add the same dot product once for each k. The sum over k is already inside "
+    "dot, so no third loop is needed."
+)
+def summed_twice(X, W, dot):
+    table = np.zeros((X.shape[0], W.shape[1]))
+    for i in range(X.shape[0]):
+        for j in range(W.shape[1]):
+            for _k in range(X.shape[1]):
+                table[i, j] += dot(X[i], W[:, j])
+    return table
 
 
 WORKS_FOR_SQUARE = (
@@ -485,6 +590,11 @@ def four_axes_only_by_name(images):
     return np.stack([images[:, :, :, c] for c in range(C)], axis=1).reshape(B, C, height, width)
 
 
+@to_channels_first.misconception(BATCH_ONLY)
+def last_axis_called_three(images):
+    return np.moveaxis(images, 3, 1)
+
+
 SINGLE_ONLY = (
     "Your axes fit a single image. In front of a batch there is one axis more: count from the back, with the channels "
     "at -1 going to -3, and both work."
@@ -494,6 +604,25 @@ SINGLE_ONLY = (
 @to_channels_first.misconception(SINGLE_ONLY)
 def three_axes_only(images):
     return np.transpose(images, (2, 0, 1))
+
+
+@to_channels_first.misconception(SINGLE_ONLY)
+def three_axes_only_by_name(images):
+    height, width, C = images.shape
+    return np.stack([images[:, :, c] for c in range(C)]).reshape(C, height, width)
+
+
+@to_channels_first.misconception(SINGLE_ONLY)
+def last_axis_called_two(images):
+    return np.moveaxis(images, 2, 0)
+
+
+@to_channels_first.misconception(
+    "You count on red, green and blue. C may be any number, 1 for a gray image and 64 inside a network: read it off "
+    "the shape, or move the axis without counting."
+)
+def three_colors(images):
+    return np.stack([images[..., 0], images[..., 1], images[..., 2]], axis=-3)
 
 
 @to_channels_first.misconception(
@@ -545,8 +674,15 @@ def try_many_functions(candidate, x, z, c, W, b):
         "x in reverse order": lambda x: x[::-1],
         "zero, whatever x is": lambda x: np.zeros(2),
         "one, whatever x is": lambda x: np.ones(2),
+        "x, with its length moved from the last entry to the first": length_moved,
     }
     return {name: candidate(f, x.copy(), z.copy(), c) for name, f in functions.items()}
+
+
+def length_moved(x):
+    """Keep the sum of the entries, so that whoever compares sums alone is deceived."""
+    length = np.sqrt(np.sum(np.abs(x) ** 2))
+    return np.concatenate([x[:1] + length, x[1:-1], x[-1:] - length])
 
 
 @exercise("shapes.is_linear", reference=shapes.is_linear, points=6, run=try_many_functions)
@@ -565,7 +701,7 @@ def is_linear(rng):
             W=complex_normal(rng, p, m), b=shift(rng, m),
         )  # fmt: skip
     x, z = complex_normal(rng, 6), complex_normal(rng, 6)
-    yield edge(x=x, z=z, c=away_from_the_axes(rng), W=1e6 * complex_normal(rng, 6, 2), b=1e6 * shift(rng, 2))
+    yield edge(x=x, z=z, c=away_from_the_axes(rng), W=1e12 * complex_normal(rng, 6, 2), b=1e12 * shift(rng, 2))
     x, z = 1e3 * complex_normal(rng, 3), 1e3 * complex_normal(rng, 3)
     yield edge(x=x, z=z, c=1e3 * away_from_the_axes(rng), W=complex_normal(rng, 3, 4), b=1e3 * shift(rng, 4))
 
@@ -584,8 +720,9 @@ def shift(rng, m):
 
 
 @is_linear.misconception(
-    "You test sums alone. Multiples must be kept too: the conjugate of a complex vector keeps every sum, but the "
-    "conjugate of c x is not c times the conjugate of x. Test f(c x) = c f(x) as well."
+    "You test sums alone, or multiples by real numbers alone. Multiples must be kept too, also by the complex c that "
+    "you are given: the conjugate keeps every sum and every real multiple, but the conjugate of c x is not c times the "
+    "conjugate of x. Test f(c x) = c f(x) with this c."
 )
 def additivity_only(f, x, z, c):
     return np.allclose(f(x + z), f(x) + f(z))
@@ -641,6 +778,31 @@ EXACT = (
 @is_linear.misconception(EXACT)
 def exact_equality(f, x, z, c):
     return bool(np.all(f(x + z) == f(x) + f(z)) and np.all(f(c * x) == c * f(x)))
+
+
+@is_linear.misconception(
+    "== compares entry by entry and gives one truth value for each, and Python's `and` does not know which of them "
+    "counts. Compare with np.allclose: it gives one answer, and forgives rounding."
+)
+def truth_of_an_array(f, x, z, c):
+    return f(x + z) == f(x) + f(z) and f(c * x) == c * f(x)
+
+
+@is_linear.misconception(
+    "Your tolerance is a fixed number. Rounding grows with the numbers: where a result is 1e12, the last place is "
+    "worth 0.0001. Allow a difference in proportion to the results, as np.allclose does."
+)
+def fixed_tolerance(f, x, z, c):
+    sums, multiples = np.abs(f(x + z) - f(x) - f(z)), np.abs(f(c * x) - c * f(x))
+    return bool(np.all(sums < 1e-9) and np.all(multiples < 1e-9))
+
+
+@is_linear.misconception(
+    "You compare the sums of the entries. Two different vectors can have one sum: what is missing in one entry may be "
+    "too much in another. Compare entry by entry."
+)
+def sums_compared(f, x, z, c):
+    return bool(np.isclose(f(x + z).sum(), (f(x) + f(z)).sum()) and np.isclose(f(c * x).sum(), (c * f(x)).sum()))
 
 
 @is_linear.misconception(
@@ -750,6 +912,63 @@ def one_hot_of_the_tokens_that_occur(ids, table):
 )
 def one_hot_as_long_as_a_row(ids, table):
     return one_hot_rows(ids, table.shape[1]) @ table
+
+
+@embed.misconception(
+    "Your one-hot vectors are as long as the sequence. They must have a place for each of the V tokens of the table, "
+    "whatever the length of the sequence: V = table.shape[0]."
+)
+def one_hot_as_long_as_the_sequence(ids, table):
+    return np.eye(len(ids))[ids] @ table
+
+
+@embed.misconception(
+    "Your one-hot vectors are as long as a vector of the table, C. They must have a place for each of the V tokens, "
+    "the rows of the table: np.eye(table.shape[0])."
+)
+def identity_as_long_as_a_row(ids, table):
+    return np.eye(table.shape[1])[ids] @ table
+
+
+@embed.misconception(
+    "Your one-hot table has two axes, which fits one sequence. For a batch of shape (B, T) it must have three, (B, T, "
+    "V): np.eye(V)[ids] has the right shape for ids of any shape."
+)
+def one_hot_of_one_sequence(ids, table):
+    one_hot = np.zeros((len(ids), table.shape[0]))
+    one_hot[np.arange(len(ids)), ids] = 1
+    return one_hot @ table
+
+
+@embed.misconception(
+    "`one_hot[..., ids] = 1` puts a 1 into the columns of ALL ids, in every row, so that each row adds up all tokens. "
+    "One 1 per row: np.eye(V)[ids]."
+)
+def ones_in_whole_columns(ids, table):
+    one_hot = np.zeros((*ids.shape, table.shape[0]))
+    one_hot[..., ids] = 1
+    return one_hot @ table
+
+
+@embed.misconception(
+    "Your loops expect two axes. ids may have one, as a sequence, or none at all. table[ids] needs no loop, whatever "
+    "the shape."
+)
+def loops_over_a_batch(ids, table):
+    return np.array([[table[i] for i in row] for row in ids])
+
+
+@embed.misconception("You transpose the table, so that an id picks a COLUMN. One token is one row: table[ids].")
+def rows_of_the_transpose(ids, table):
+    return table.T[ids]
+
+
+@embed.misconception(
+    "You multiply the ids themselves by the table. An id is a name, not a number to compute with. Multiply its ONE-HOT "
+    "row by the table, or look the row up: table[ids]."
+)
+def ids_times_the_table(ids, table):
+    return ids @ table
 
 
 @embed.misconception(
@@ -937,6 +1156,42 @@ def biases_added_as_they_are(weights, biases):
 
 
 @collapse_linear_layers.misconception(
+    "Only the first bias survives, sent through all layers behind it. Each layer adds a bias of its own: b = b @ "
+    "W_next + b_next."
+)
+def first_bias_only(weights, biases):
+    return product(weights), product(weights[1:], biases[0])
+
+
+@collapse_linear_layers.misconception(
+    "The last bias is missing. No layer follows it, so it is added as it is: in the sum over r the last term is b_R."
+)
+def last_bias_forgotten(weights, biases):
+    return product(weights), right_bias(weights, biases) - biases[-1]
+
+
+@collapse_linear_layers.misconception(
+    "You multiply the bias by the product of ALL weights so far, layer 1 among them. It has passed those already: in "
+    "each step send it through the new layer alone, b @ W_next. (Perhaps W was replaced one line too early.)"
+)
+def bias_through_the_product(weights, biases):
+    W, b = weights[0], biases[0]
+    for W_next, b_next in zip(weights[1:], biases[1:], strict=True):
+        W = W @ W_next
+        b = b @ W + b_next
+    return W, b
+
+
+@collapse_linear_layers.misconception(
+    "The bias is inside your weights: every row of W has b added to it. Rows of the identity sent through the whole "
+    "stack give W + b. Subtract b from each row, or send them through the weights alone."
+)
+def bias_inside_the_weights(weights, biases):
+    b = right_bias(weights, biases)
+    return product(weights) + b, b
+
+
+@collapse_linear_layers.misconception(
     "You send each bias through its OWN layer too. It is added behind that layer: only the layers that follow "
     "transform it."
 )
@@ -981,6 +1236,14 @@ def biases_as_columns(weights, biases):
     for W_next, b_next in zip(weights[1:], biases[1:], strict=True):
         W, b = W @ W_next, W_next @ b + b_next
     return W, b
+
+
+@collapse_linear_layers.misconception(
+    "Your W is transposed. (outputs, inputs) is the shape in the column convention, and in PyTorch's nn.Linear. Here a "
+    "row x meets W from the left, x W, so W has the shape (d_0, d_R)."
+)
+def weights_transposed(weights, biases):
+    return product(weights).T, right_bias(weights, biases)
 
 
 @collapse_linear_layers.misconception(
