@@ -20,6 +20,7 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from mlcourse import linear_regression as lr
 from mlcourse import logistic_regression as lo
 from mlcourse.data import breast_cancer, digits
+from mlcourse.grading import evaluate
 
 torch = pytest.importorskip(
     "torch", reason="the torch half of these tests needs PyTorch: pip install 'mlcourse[torch]'"
@@ -635,3 +636,114 @@ def test_errors_name_both_sides(call, error, message, unchecked):
 def test_zero_steps_returns_the_start(make):
     path = lo.gradient_descent(lambda t: t, make(np.array([1.0, 2.0])), 0.1, 0)
     np.testing.assert_array_equal(as_numpy(path), [[1.0, 2.0]])
+
+
+# --- right and wrong answers in the styles of different students -----------------------------------------------------
+
+
+def stable_by_tanh(z):
+    return 0.5 * (1 + np.tanh(z / 2))
+
+
+def shares_by_logaddexp(z, axis):
+    return np.exp(z - np.logaddexp.reduce(z, axis=axis, keepdims=True))
+
+
+def folded_in_pairs(z, axis):
+    total, *others = np.moveaxis(z, axis, 0)
+    for part in others:
+        total = np.maximum(total, part) + np.log1p(np.exp(-np.abs(total - part)))
+    return total
+
+
+def loss_of_margins(logits, labels):
+    behind = logits - np.take_along_axis(logits, labels[:, None], axis=1)
+    top = behind.max(axis=1)
+    return float(np.mean(top + np.log(np.exp(behind - top[:, None]).sum(axis=1))))
+
+
+def gradient_by_loops(logits, labels):
+    gradient = np.empty_like(logits)
+    for i, (row, label) in enumerate(zip(logits, labels, strict=True)):
+        powers = np.exp(row - max(row))
+        gradient[i] = powers / sum(powers)
+        gradient[i, label] -= 1
+    return gradient / len(labels)
+
+
+def step_by_least_squares(A, y, theta):
+    p = 1 / (1 + np.exp(-A @ theta))
+    root = np.sqrt(p * (1 - p))
+    return theta + np.linalg.lstsq(root[:, None] * A, (y - p) / root, rcond=None)[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("sigmoid", stable_by_tanh),
+        ("softmax", shares_by_logaddexp),
+        ("logsumexp", folded_in_pairs),
+        ("cross_entropy_from_logits", loss_of_margins),
+        ("cross_entropy_gradient", gradient_by_loops),
+        ("newton_step", step_by_least_squares),
+    ],
+)
+@pytest.mark.parametrize("seed", [1805, 0, 1, 2, 3])
+def test_a_right_answer_in_another_style_gets_full_points(name, answer, seed):
+    report = evaluate(f"logistic_regression.{name}", answer, seed)
+    assert report.score == 6, report.feedback
+
+
+@pytest.mark.parametrize("number", [1e-6, 1e-8, 1e-10, 1e-12, 1e-16, 1e-300])
+@pytest.mark.parametrize("seed", [1805, 0, 1, 2, 3])
+def test_a_small_number_in_the_logarithm_is_recognized_added_or_as_a_bound(number, seed):
+    def shares_of_the_truth(logits, labels):
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return (powers / powers.sum(axis=1, keepdims=True))[np.arange(len(labels)), labels]
+
+    def added(logits, labels):
+        return -np.mean(np.log(shares_of_the_truth(logits, labels) + number))
+
+    def as_a_bound(logits, labels):
+        return -np.mean(np.log(np.clip(shares_of_the_truth(logits, labels), number, 1)))
+
+    for wrong in (added, as_a_bound):
+        report = evaluate("logistic_regression.cross_entropy_from_logits", wrong, seed)
+        assert report.score == 0
+        assert "a number that you invented" in " ".join(report.feedback.split()), report.feedback
+
+
+def test_squeezing_every_axis_is_no_way_to_remove_one():
+    def squeezed(z, axis):
+        top = z.max(axis=axis, keepdims=True)
+        return np.squeeze(top + np.log(np.exp(z - top).sum(axis=axis, keepdims=True)))
+
+    report = evaluate("logistic_regression.logsumexp", squeezed)
+    assert (report.score, report.misconception) == (0, "all_short_axes_removed")
+
+
+def test_an_overflow_may_not_be_hidden():
+    def hidden(z):
+        with np.errstate(over="ignore"):
+            return 1 / (1 + np.exp(-z))
+
+    report = evaluate("logistic_regression.sigmoid", hidden)
+    assert (report.score, report.status) == (0, "forbidden")
+
+
+def test_a_falling_sigmoid_is_recognized_where_it_overflows():
+    report = evaluate("logistic_regression.sigmoid", lambda z: 1 / (1 + np.exp(z)))
+    assert report.misconception == "falling_with_overflow"
+
+
+@pytest.mark.parametrize("number", [1e-8, 1e-10])
+@pytest.mark.parametrize("seed", [1805, 0, 1, 2, 3])
+def test_a_number_on_the_diagonal_is_found_for_every_seed(number, seed):
+    def safe_to_invert(A, y, theta):
+        p = 1 / (1 + np.exp(-A @ theta))
+        H = A.T @ ((p * (1 - p))[:, None] * A) + number * np.eye(len(theta))
+        return theta - np.linalg.inv(H) @ (A.T @ (p - y))
+
+    report = evaluate("logistic_regression.newton_step", safe_to_invert, seed)
+    assert report.score == 0
+    assert "small number to the diagonal" in " ".join(report.feedback.split())

@@ -54,6 +54,8 @@ def overflow_is_an_error(candidate, z):
         "scipy.special.expit",
         "scipy.special.log_expit",
         "scipy.stats.logistic",
+        "numpy.errstate",  # it would hide the overflow that the exercise is about
+        "numpy.seterr",
         "torch.sigmoid",
         "torch.special.expit",
         "torch.nn.functional.sigmoid",
@@ -73,13 +75,55 @@ def sigmoid(rng):
     yield edge(z=np.array([0.0, -0.0]))
 
 
-@sigmoid.misconception(
+FALLING = (
     "The sign of the exponent is reversed: your function falls. Large log-odds mean a large probability: 1 / (1 + "
     "e^-z), so that z = 1000 gives 1."
 )
+
+
+@sigmoid.misconception(FALLING)
 def falling(z):
     with quiet():
         return 1 / (1 + np.exp(z))
+
+
+@sigmoid.misconception(FALLING + " (Mind the overflow too: let only numbers that are 0 or less into the exponential.)")
+def falling_with_overflow(z):
+    return 1 / (1 + np.exp(z))
+
+
+@sigmoid.misconception(FALLING + " (Mind the overflow too: let only numbers that are 0 or less into the exponential.)")
+def falling_with_overflow_below(z):
+    return np.exp(-z) / (1 + np.exp(-z))
+
+
+@sigmoid.misconception(
+    "Nothing of yours is below one half: with -abs(z) in 1 / (1 + e^...) a negative z is treated as a positive one. "
+    "For a negative z take the other formula, e^z / (1 + e^z)."
+)
+def sign_lost(z):
+    return 1 / (1 + np.exp(-np.abs(z)))
+
+
+@sigmoid.misconception(
+    "z = 0 belongs to neither of your two parts, so its place keeps what was there before. One of the two comparisons "
+    "must include 0: z >= 0. There the probability is one half."
+)
+def zero_in_no_part(z):
+    answer = np.zeros_like(z)
+    answer[z > 0] = 1 / (1 + np.exp(-z[z > 0]))
+    answer[z < 0] = np.exp(z[z < 0]) / (1 + np.exp(z[z < 0]))
+    return answer
+
+
+@sigmoid.misconception(
+    "`if z >= 0` asks for one answer, and an array has one for each entry. Decide entry by entry: fill the two parts "
+    "of the result through the masks z >= 0 and z < 0, or use a formula that is safe for both signs."
+)
+def one_branch_for_the_array(z):
+    if z >= 0:
+        return 1 / (1 + np.exp(-z))
+    return np.exp(z) / (1 + np.exp(z))
 
 
 @sigmoid.misconception(
@@ -229,6 +273,86 @@ def always_the_first_axis(z, axis):
 
 
 @softmax.misconception(
+    "You always work along axis 1. The argument `axis` says along which one the result sums to 1; it may also be 0, 2 "
+    "or -1."
+)
+def always_axis_one(z, axis):
+    return shares(z, 1)
+
+
+@softmax.misconception(
+    "Python's own sum adds up along the first axis, whatever `axis` says. Use the one of NumPy: .sum(axis=axis, "
+    "keepdims=True)."
+)
+def pythons_own_sum(z, axis):
+    powers = np.exp(z - z.max(axis=axis, keepdims=True))
+    return powers / sum(powers)
+
+
+@softmax.misconception(
+    "You put the lost axis back at the END. That is its place only if it was the last one: keepdims=True keeps it "
+    "where it was."
+)
+def axis_put_back_at_the_end(z, axis):
+    powers = np.exp(z - z.max(axis=axis)[..., None])
+    return powers / powers.sum(axis=axis)[..., None]
+
+
+@softmax.misconception(
+    "You shift the numerator and not the denominator. The shift cancels only if both have it: take the exponentials of "
+    "the shifted logits once, and divide these by their sum."
+)
+def only_the_numerator_shifted(z, axis):
+    with quiet():
+        return np.exp(z - z.max(axis=axis, keepdims=True)) / np.exp(z).sum(axis=axis, keepdims=True)
+
+
+@softmax.misconception(
+    "You return the exponentials. Divide them by their sum along the axis, so that they become shares that sum to 1."
+)
+def not_divided(z, axis):
+    return np.exp(z - z.max(axis=axis, keepdims=True))
+
+
+@softmax.misconception(
+    "You cut the logits off, so that all beyond the bound become equal: 1000 and 1001 then get the same share. "
+    "Subtract the maximum instead. That changes no share."
+)
+def logits_cut_off(z, axis):
+    return shares(np.clip(z, -500, 500), axis)
+
+
+@softmax.misconception(
+    "You replace nan by 0, which hides the overflow: the largest logit then gets the share 0. Avoid it instead, and "
+    "subtract the maximum first."
+)
+def nan_replaced(z, axis):
+    with quiet():
+        powers = np.exp(z)
+        return np.nan_to_num(powers / powers.sum(axis=axis, keepdims=True))
+
+
+@softmax.misconception(
+    "You subtract the MEAN of each slice. That changes no share either, but what stands far above the mean still "
+    "overflows. Subtract the largest logit, and the largest exponent is 0."
+)
+def mean_subtracted(z, axis):
+    with quiet():
+        powers = np.exp(z - z.mean(axis=axis, keepdims=True))
+        return powers / powers.sum(axis=axis, keepdims=True)
+
+
+@softmax.misconception(
+    "You subtract the largest ABSOLUTE value. For a slice of very negative logits that pushes every exponential to 0, "
+    "and 0/0 is nan. Subtract the largest logit, with its sign."
+)
+def largest_absolute_value_subtracted(z, axis):
+    with quiet():
+        powers = np.exp(z - np.abs(z).max(axis=axis, keepdims=True))
+        return powers / powers.sum(axis=axis, keepdims=True)
+
+
+@softmax.misconception(
     "All entries together sum to 1. Each slice along the axis is a case of its own and must sum to 1 by itself: give "
     "sum the axis, and keepdims=True."
 )
@@ -373,6 +497,7 @@ def logsumexp(rng):
     yield edge(z=np.full((2, 3), -7.0), axis=-1)
     yield edge(z=np.array([-1e4, 1e4, 1e4]), axis=0)
     yield edge(z=np.zeros((0, 3)), axis=1)
+    yield edge(z=rng.standard_normal((1, 3)), axis=1)
 
 
 @logsumexp.misconception(
@@ -420,9 +545,42 @@ def largest_absolute_value_taken_out(z, axis):
         return np.squeeze(np.log(np.exp(z - top).sum(axis=axis, keepdims=True)) + top, axis=axis)
 
 
-@logsumexp.misconception("You always sum along the last axis. The argument `axis` says which one disappears.")
+@logsumexp.misconception(
+    "You take out the MEAN of each slice. What stands far above the mean still overflows. Take out the largest number, "
+    "and the largest exponent is 0."
+)
+def mean_taken_out(z, axis):
+    with quiet():
+        middle = z.mean(axis=axis, keepdims=True)
+        return np.squeeze(middle + np.log(np.exp(z - middle).sum(axis=axis, keepdims=True)), axis=axis)
+
+
+@logsumexp.misconception(
+    "You take out the SMALLEST number, so that the others become larger still, and overflow. Take out the largest, and "
+    "the largest exponent is 0."
+)
+def smallest_taken_out(z, axis):
+    with quiet():
+        least = z.min(axis=axis, keepdims=True)
+        return np.squeeze(least + np.log(np.exp(z - least).sum(axis=axis, keepdims=True)), axis=axis)
+
+
+OTHER_AXIS = " The argument `axis` says which one disappears."
+
+
+@logsumexp.misconception("You always sum along the last axis." + OTHER_AXIS)
 def sums_the_last_axis(z, axis):
     return log_sum(z, -1)
+
+
+@logsumexp.misconception("You always sum along the first axis." + OTHER_AXIS)
+def sums_the_first_axis(z, axis):
+    return log_sum(z, 0)
+
+
+@logsumexp.misconception("You always sum along axis 1. The argument may also be 0, 2 or -1." + OTHER_AXIS)
+def sums_axis_one(z, axis):
+    return log_sum(z, 1)
 
 
 @logsumexp.misconception("You sum over everything and return one number. Only the given axis disappears.")
@@ -438,6 +596,31 @@ def sums_everything(z, axis):
 )
 def axis_kept(z, axis):
     return np.expand_dims(log_sum(z, axis), axis)
+
+
+@logsumexp.misconception(
+    "The maximum has kept its axis and the sum has lost it: (n, 1) plus (n,) is (n, n). Give both keepdims=True and "
+    "remove the axis at the end, or remove it from the maximum before you add."
+)
+def axis_kept_in_the_maximum_alone(z, axis):
+    top = z.max(axis=axis, keepdims=True)
+    return top + np.log(np.exp(z - top).sum(axis=axis))
+
+
+@logsumexp.misconception(
+    "np.squeeze without an axis removes EVERY axis of length 1, also one that was in z from the start. Name the one "
+    "that shall disappear: np.squeeze(..., axis=axis)."
+)
+def all_short_axes_removed(z, axis):
+    return np.squeeze(log_sum(z, axis))
+
+
+@logsumexp.misconception(
+    "You return z minus the result, the logarithms of the softmax. Asked is the logarithm of the sum itself, one "
+    "number for each slice."
+)
+def logarithms_of_the_shares(z, axis):
+    return z - np.expand_dims(log_sum(z, axis), axis)
 
 
 @logsumexp.misconception("You take the mean of the exponentials. That is smaller by log(length): the SUM is asked.")
@@ -518,6 +701,7 @@ def cross_entropy_from_logits(rng):
     yield worked(logits=np.array([[0.0, np.log(3), 0.0], [0.0, 0.0, np.log(2)]]), labels=np.array([1, 0]))
     yield worked(logits=np.array([[0.0, 1000.0, 1.0], [2.0, 0.0, 0.0]]), labels=np.array([0, 0]))
     yield worked(logits=np.array([[1000.0, 1001.0, 999.0], [0.0, 0.0, 1.0]]), labels=np.array([1, 2]))
+    yield worked(logits=np.array([[14.0, 0.0, 0.0], [0.0, 0.0, 0.0]]), labels=np.array([1, 2]))
     for n, m in [(4, 3), (7, 5), (6, 2)]:
         logits, labels = scores(rng, n, m)
         yield random(logits=logits, labels=labels)
@@ -547,17 +731,68 @@ SMALL_NUMBER_IN_THE_LOGARITHM = (
 )
 
 
-def with_a_small_number(number):
+def at_least(number):
     def loss(logits, labels):
         return -np.log(np.maximum(at(shares(logits, 1), labels), number)).mean()
 
     return loss
 
 
-for digits in (6, 7, 8, 9, 10, 12, 15, 16, 20):
-    cross_entropy_from_logits.misconception(SMALL_NUMBER_IN_THE_LOGARITHM, f"at_least_1e_{digits}")(
-        with_a_small_number(10.0**-digits)
-    )
+def plus(number):
+    def loss(logits, labels):
+        return -np.log(at(shares(logits, 1), labels) + number).mean()
+
+    return loss
+
+
+small_number = cross_entropy_from_logits.misconception
+for digits in (6, 7, 8, 9, 10, 12, 15, 16, 20, 300):
+    small_number(SMALL_NUMBER_IN_THE_LOGARITHM, f"at_least_1e_{digits}")(at_least(10.0**-digits))
+for digits in (6, 7, 8, 9, 10):  # a smaller one gives the same, whether it is added or is the least
+    small_number(SMALL_NUMBER_IN_THE_LOGARITHM, f"plus_1e_{digits}")(plus(10.0**-digits))
+small_number(SMALL_NUMBER_IN_THE_LOGARITHM, "at_least_the_machine_epsilon")(at_least(np.finfo(float).eps))
+small_number(SMALL_NUMBER_IN_THE_LOGARITHM, "at_least_the_smallest_normal_number")(at_least(np.finfo(float).tiny))
+
+
+@cross_entropy_from_logits.misconception(
+    "You subtract the label itself, the NUMBER of the true class. Subtract the logit that stands at its place: "
+    "logits[np.arange(n), labels]."
+)
+def label_for_its_logit(logits, labels):
+    return (log_sum(logits) - labels).mean()
+
+
+@cross_entropy_from_logits.misconception(
+    "You take the largest logit out of the sum and do not put it back. logsumexp(z) is the maximum PLUS the logarithm "
+    "of the shifted sum. (Or shift the true logit as well.)"
+)
+def maximum_not_put_back(logits, labels):
+    return (log_sum(logits) - logits.max(axis=1) - at(logits, labels)).mean()
+
+
+@cross_entropy_from_logits.misconception(
+    "You average the probabilities and take the logarithm of the average. Each example has a surprise of its own: "
+    "first the logarithms, then their mean."
+)
+def logarithm_of_the_mean(logits, labels):
+    with quiet():
+        return -np.log(at(shares(logits, 1), labels).mean())
+
+
+@cross_entropy_from_logits.misconception(
+    "You take the surprise at the class that the model finds most likely. The labels must say at which class to look: "
+    "a model that is certain and wrong would otherwise pay nothing."
+)
+def at_the_most_likely_class(logits, labels):
+    return (log_sum(logits) - logits.max(axis=1)).mean()
+
+
+@cross_entropy_from_logits.misconception(
+    "The number is right, but `logits -= ...` changes the caller's array in place. Write `logits = logits - ...`."
+)
+def maximum_subtracted_from_the_callers_logits(logits, labels):
+    logits -= logits.max(axis=1, keepdims=True)
+    return (np.log(np.exp(logits).sum(axis=1)) - at(logits, labels)).mean()
 
 
 @cross_entropy_from_logits.misconception(
@@ -618,11 +853,20 @@ def all_labels_for_every_row(logits, labels):
     return (log_sum(logits)[:, None] - logits[:, labels]).mean()
 
 
-@cross_entropy_from_logits.misconception(
-    "Your surprise is in bits (logarithm to base 2). This course measures in nats: the natural logarithm."
-)
+IN_BITS = "Your surprise is in bits (logarithm to base 2). This course measures in nats: the natural logarithm."
+
+
+@cross_entropy_from_logits.misconception(IN_BITS)
 def in_bits(logits, labels):
     return (log_sum(logits) - at(logits, labels)).mean() / np.log(2)
+
+
+@cross_entropy_from_logits.misconception(
+    IN_BITS + " (And softmax rounds the probability of a hopeless class to 0: use logsumexp(z) - z at the true class.)"
+)
+def in_bits_and_rounded(logits, labels):
+    with quiet():
+        return -np.log2(at(shares(logits, 1), labels)).mean()
 
 
 @cross_entropy_from_logits.misconception(
@@ -744,10 +988,67 @@ def probabilities_alone(logits, labels):
     return shares(logits, 1) / len(labels)
 
 
+LABEL_FOR_ONE_HOT = (
+    "You subtract the label itself, the NUMBER of the class, as one does when there are two classes and one chance. "
+    "Here the truth is a one-hot row: subtract 1 at the true class, and 0 elsewhere."
+)
+
+
+@cross_entropy_gradient.misconception(LABEL_FOR_ONE_HOT)
+def label_for_one_hot(logits, labels):
+    return (shares(logits, 1) - labels[:, None]) / len(labels)
+
+
+@cross_entropy_gradient.misconception(LABEL_FOR_ONE_HOT)
+def label_for_one_hot_without_an_axis(logits, labels):
+    return (shares(logits, 1) - labels) / len(labels)
+
+
 @cross_entropy_gradient.misconception(
+    "You subtract 1 from all probabilities. Subtract it at the true class alone: every row must sum to 0."
+)
+def one_subtracted_everywhere(logits, labels):
+    return (shares(logits, 1) - 1) / len(labels)
+
+
+@cross_entropy_gradient.misconception(
+    "`p[labels] -= 1` takes the labels for ROWS, and subtracts 1 from all their entries. One entry per row: "
+    "p[np.arange(n), labels] -= 1."
+)
+def one_subtracted_in_whole_rows(logits, labels):
+    p = shares(logits, 1)
+    p[labels] -= 1
+    return p / len(labels)
+
+
+@cross_entropy_gradient.misconception(
+    "You divide the probabilities by n and then subtract a whole 1. Both come from the mean: first subtract, then "
+    "divide by n."
+)
+def one_not_divided_by_n(logits, labels):
+    return shares(logits, 1) / len(labels) - truth(logits, labels)
+
+
+@cross_entropy_gradient.misconception(
+    "The softmax is missing: you subtract the truth from the logits. The gradient is probability minus truth, over n."
+)
+def softmax_missing(logits, labels):
+    return (logits - truth(logits, labels)) / len(labels)
+
+
+SLOPE_IN_THE_PROBABILITY = (
     "This is the slope with respect to the PROBABILITY, -1 / p at the true class. Asked is the slope with respect to "
     "the logits: multiply by the Jacobian of softmax, and the 1 / p cancels."
 )
+
+
+@cross_entropy_gradient.misconception(SLOPE_IN_THE_PROBABILITY)
+def slope_in_the_probability_with_nan(logits, labels):
+    with quiet():
+        return -truth(logits, labels) / shares(logits, 1) / len(labels)
+
+
+@cross_entropy_gradient.misconception(SLOPE_IN_THE_PROBABILITY)
 def slope_in_the_probability(logits, labels):
     with quiet():
         return np.where(truth(logits, labels) > 0, -1 / shares(logits, 1), 0.0) / len(labels)
@@ -806,7 +1107,8 @@ def summed_over_examples(logits, labels):
 
 
 @cross_entropy_gradient.misconception(
-    "The numbers are right, but you wrote them into the logits: the caller's array has changed. Build a new array."
+    "The numbers are right, but the caller's logits have changed: `logits -= ...` does that, and so does writing the "
+    "result into them. Build a new array."
 )
 def gradient_written_into_the_logits(logits, labels):
     logits[...] = (shares(logits, 1) - truth(logits, labels)) / len(labels)
@@ -866,9 +1168,10 @@ def predict(rng):
             b=2 * rng.standard_normal(m),
         )
     one = {"weights": np.array([2.0]), "W": np.array([[1.0, 1.0, 0.0, 1.0]]), "b": np.zeros(4)}
+    far = {"weights": np.array([2.0]), "W": np.array([[0.0, 1.6, 2.0, 2.0]]), "b": np.zeros(4)}
     yield edge(X=np.array([[1.0]]), intercept=-2.0, threshold=0.5, **one)  # z = 0 exactly, and three classes tie
     yield edge(X=np.zeros((0, 1)), intercept=0.0, threshold=0.5, **one)
-    yield edge(X=np.array([[500.0], [-500.0], [3.0]]), intercept=0.0, threshold=0.999, **one)
+    yield edge(X=np.array([[500.0], [-500.0], [3.0]]), intercept=0.0, threshold=0.999, **far)  # logits up to 1000
 
 
 def right_predict(X, weights, intercept, threshold):
@@ -925,6 +1228,40 @@ def odds_upside_down(X, weights, intercept, threshold):
     return (X @ weights + intercept >= np.log((1 - threshold) / threshold)).astype(np.int64)
 
 
+@wrong_threshold(
+    "You compare the log-odds z with the ODDS of the threshold, t / (1 - t): a logarithm is missing. Compare z with "
+    "log(t / (1 - t))."
+)
+def log_odds_against_odds(X, weights, intercept, threshold):
+    return (X @ weights + intercept >= threshold / (1 - threshold)).astype(np.int64)
+
+
+@wrong_threshold(
+    "You compare the log-odds z with log(t). The log-odds of the threshold are log(t / (1 - t)): the chance against is "
+    "missing."
+)
+def log_odds_against_a_logarithm(X, weights, intercept, threshold):
+    return (X @ weights + intercept >= np.log(threshold)).astype(np.int64)
+
+
+@wrong_threshold(
+    "You round the probability, which decides at one half whatever the threshold. (And np.round makes 0 of 0.5.) "
+    "Compare the probability with the threshold: >=."
+)
+def rounded_probability(X, weights, intercept, threshold):
+    return np.round(chance(X @ weights + intercept)).astype(np.int64)
+
+
+@wrong_threshold(
+    "For z = 1000 you compute e^1000 over e^1000, infinity over infinity, which is nan and reaches no threshold. "
+    "Compare z with log(t / (1 - t)), and no exponential is needed."
+)
+def chance_that_overflows(X, weights, intercept, threshold):
+    with quiet():
+        odds = np.exp(X @ weights + intercept)
+        return (odds / (1 + odds) >= threshold).astype(np.int64)
+
+
 @wrong_threshold("The answers are reversed: 1 means that the chance of class 1 reaches the threshold.")
 def below_the_threshold(X, weights, intercept, threshold):
     return 1 - right_predict(X, weights, intercept, threshold)
@@ -976,6 +1313,21 @@ def intercepts_forgotten(X, W, b):
 @wrong_class("You return how large the largest logit is, not which class has it: argmax, not max.")
 def largest_logit(X, W, b):
     return (X @ W + b).max(axis=1)
+
+
+@wrong_class("You return how probable the most likely class is, not which class it is: argmax, not max.")
+def largest_probability(X, W, b):
+    return shares(X @ W + b, 1).max(axis=1)
+
+
+@wrong_class(
+    "Your softmax overflows: e^1000 is infinite, and argmax takes the first nan for the largest number. Softmax keeps "
+    "the order, so it is not needed to decide: take the argmax of the logits."
+)
+def softmax_that_overflows(X, W, b):
+    with quiet():
+        powers = np.exp(X @ W + b)
+        return np.argmax(powers / powers.sum(axis=1, keepdims=True), axis=1)
 
 
 @wrong_class("You choose the class with the smallest logit. The largest logit has the largest probability.")
@@ -1047,6 +1399,8 @@ def newton_step(rng):
     yield edge(A=np.array([[1.0], [1.0], [1.0]]), y=np.array([1.0, 0.0, 1.0]), theta=np.array([0.0]))
     yield edge(A=np.array([[2.0]]), y=np.array([1.0]), theta=np.array([-1.5]))
     yield edge(A=rng.standard_normal((9, 3)), y=np.ones(9), theta=np.array([0.5, -0.5, 1.0]))
+    # Measured in large units the curvature is small, and whatever is added to it counts.
+    yield edge(A=1e-5 * rng.standard_normal((9, 3)), y=(rng.permutation(9) % 2).astype(float), theta=np.zeros(3))
 
 
 def slope_and_curvature(A, y, theta):
@@ -1100,6 +1454,74 @@ def weights_squared(A, y, theta):
     p = chance(A @ theta)
     B = (p * (1 - p))[:, None] * A
     return theta - np.linalg.solve(B.T @ B, g)
+
+
+@newton_step.misconception(
+    "p (1 - p) has shape (n,), and NumPy lines it up with the d columns of A. There is one weight for each ROW: "
+    "(p * (1 - p))[:, None] * A."
+)
+def weights_without_an_axis(A, y, theta):
+    g, _ = slope_and_curvature(A, y, theta)
+    p = chance(A @ theta)
+    return theta - np.linalg.solve(A.T @ (p * (1 - p) * A), g)
+
+
+@newton_step.misconception(
+    "You add up the weights p (1 - p) and multiply A^T A by their sum. Each example has its own weight, which belongs "
+    "inside the sum over the examples: A.T @ ((p * (1 - p))[:, None] * A)."
+)
+def one_weight_for_all(A, y, theta):
+    g, _ = slope_and_curvature(A, y, theta)
+    p = chance(A @ theta)
+    return theta - np.linalg.solve(np.sum(p * (1 - p)) * A.T @ A, g)
+
+
+@newton_step.misconception(
+    "You multiply the residuals by p (1 - p) in the gradient as well. That is the slope of the squared error; with the "
+    "logistic loss the factor cancels: A^T (p - y). (In the form of weighted least squares the target is A theta + (y "
+    "- p) / (p (1 - p)), with that division.)"
+)
+def slope_of_the_squared_error(A, y, theta):
+    _, H = slope_and_curvature(A, y, theta)
+    p = chance(A @ theta)
+    return theta - np.linalg.solve(H, A.T @ (p * (1 - p) * (p - y)))
+
+
+ENTRY_BY_ENTRY = (
+    "You combine the matrix of curvatures and the gradient entry by entry, which gives a (d, d) table. Solve the "
+    "linear system: np.linalg.solve(H, gradient)."
+)
+
+
+@newton_step.misconception(ENTRY_BY_ENTRY)
+def inverse_times_entry_by_entry(A, y, theta):
+    g, H = slope_and_curvature(A, y, theta)
+    return theta - np.linalg.inv(H) * g
+
+
+@newton_step.misconception(ENTRY_BY_ENTRY)
+def divided_entry_by_entry(A, y, theta):
+    g, H = slope_and_curvature(A, y, theta)
+    with quiet():
+        return theta - g / H
+
+
+SMALL_NUMBER_ON_THE_DIAGONAL = (
+    "You add a small number to the diagonal of the curvature. Every curvature of this exercise has an inverse, and "
+    "where it is small itself your number decides the step. Leave it out."
+)
+
+
+def with_a_ridge(number):
+    def step(A, y, theta):
+        g, H = slope_and_curvature(A, y, theta)
+        return theta - np.linalg.solve(H + number * np.eye(len(theta)), g)
+
+    return step
+
+
+for digits in (4, 6, 8, 10, 12):
+    newton_step.misconception(SMALL_NUMBER_ON_THE_DIAGONAL, f"diagonal_plus_1e_{digits}")(with_a_ridge(10.0**-digits))
 
 
 @newton_step.misconception(
