@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import ceil, inf, log, sqrt
 
+import numpy as np
 import torch
 
 from mlcourse import ntk
@@ -15,6 +16,9 @@ JACOBIANS = (
     "torch.func.jacfwd",
     "torch.func.vmap",
     "torch.vmap",
+    "functorch.jacrev",
+    "functorch.jacfwd",
+    "functorch.vmap",
 )
 
 
@@ -68,6 +72,27 @@ def parts(X, W, b, v):
 
 def joined(by_W, by_b, by_v):
     return torch.cat((by_W.flatten(1), by_b, by_v), dim=1)
+
+
+def units(X, W, b):
+    """Pre-activations, right."""
+    return X @ W / sqrt(len(W)) + b
+
+
+def slope_of_tanh(h):
+    return 1 - h**2
+
+
+def rows_by(pre=units, slope=slope_of_tanh, power_of_p=0.5, power_of_m=0.5, power_for_b=0.0):
+    """Jacobian of a network in which one thing differs: the pre-activations, the slope, or a scale."""
+
+    def rows(X, W, b, v):
+        p, m = W.shape
+        h = torch.tanh(pre(X, W, b))
+        signal = v * slope(h) / m**power_of_m
+        return joined(X[:, :, None] * signal[:, None, :] / p**power_of_p, signal / p**power_for_b, h / m**power_of_m)
+
+    return rows
 
 
 @jacobian.misconception(
@@ -141,6 +166,145 @@ def v_kept(X, W, b, v):
 def v_forgotten(X, W, b, v):
     by_W, by_b, by_v, _ = parts(X, W, b, torch.ones_like(v))
     return joined(by_W, by_b, by_v)
+
+
+SLOPE_NOT_SQUARED = "Your slope is 1 - tanh(z). The square is missing: the derivative of tanh is 1 - tanh(z)^2. "
+SLOPE_OF_SIGMOID = (
+    "Your slope is h (1 - h). That is the derivative of the sigmoid; the derivative of h = tanh(z) is 1 - h^2. "
+)
+BIAS_NOT_ADDED = "Your z lacks the biases: z = x W / sqrt(p) + b. Every tanh and every slope depends on them. "
+INPUTS_NOT_DIVIDED = "Your z is x W + b. The sum over the inputs is divided by sqrt(p): z = x W / sqrt(p) + b. "
+BIAS_DIVIDED = "You divide the bias by sqrt(p), too. The scale belongs to the sum alone: z = x W / sqrt(p) + b. "
+for name, hint, wrong in (
+    ("slope_not_squared", SLOPE_NOT_SQUARED, rows_by(slope=lambda h: 1 - h)),
+    ("slope_of_the_sigmoid", SLOPE_OF_SIGMOID, rows_by(slope=lambda h: h * (1 - h))),
+    ("bias_not_added", BIAS_NOT_ADDED, rows_by(lambda X, W, b: units(X, W, 0 * b))),
+    (
+        "inputs_not_divided",
+        INPUTS_NOT_DIVIDED + "Your derivatives by W lack 1/sqrt(p) for the same reason.",
+        rows_by(lambda X, W, b: X @ W + b, power_of_p=0.0),
+    ),
+    (
+        "inputs_divided_in_the_derivative_alone",
+        INPUTS_NOT_DIVIDED + "Your derivatives by W have the factor; the network that you differentiate must have it.",
+        rows_by(lambda X, W, b: X @ W + b),
+    ),
+    (
+        "network_without_scales",
+        "The network that you differentiate has no scales. " + INPUTS_NOT_DIVIDED + "And the output is divided by "
+        "sqrt(m).",
+        rows_by(lambda X, W, b: X @ W + b, power_of_p=0.0, power_of_m=0.0),
+    ),
+    (
+        "bias_divided",
+        BIAS_DIVIDED,
+        rows_by(lambda X, W, b: (X @ W + b) / sqrt(len(W)), power_for_b=0.5),
+    ),
+    (
+        "divided_by_the_width",
+        "You divide by m. The output is divided by sqrt(m), and every derivative with it.",
+        rows_by(power_of_m=1.0),
+    ),
+    (
+        "divided_by_the_inputs",
+        "Your derivative by W has 1/p. One derivative has 1/sqrt(p); it is the product of two, in the kernel, that has "
+        "1/p.",
+        rows_by(power_of_p=1.0),
+    ),
+):
+    jacobian.misconception(hint, name=name)(wrong)
+
+
+@jacobian.misconception(
+    "Your derivatives by v are tanh(z), without 1/sqrt(m). The factor stands in front of the whole sum: differentiate "
+    "by v and it stays."
+)
+def output_scale_missing_by_v(X, W, b, v):
+    by_W, by_b, by_v, _ = parts(X, W, b, v)
+    return joined(by_W, by_b, by_v * sqrt(len(v)))
+
+
+@jacobian.misconception(
+    "Your derivatives by W and b lack 1/sqrt(m). The signal that arrives at hidden unit j is v_j (1 - tanh(z_j)^2) / "
+    "sqrt(m)."
+)
+def output_scale_missing_by_W_and_b(X, W, b, v):
+    by_W, by_b, by_v, _ = parts(X, W, b, v)
+    return joined(by_W * sqrt(len(v)), by_b * sqrt(len(v)), by_v)
+
+
+@jacobian.misconception(
+    "Your derivatives by v are the pre-activations, z / sqrt(m). v multiplies what comes out of tanh: tanh(z) / "
+    "sqrt(m)."
+)
+def v_sees_no_tanh(X, W, b, v):
+    by_W, by_b, _, z = parts(X, W, b, v)
+    return joined(by_W, by_b, z / sqrt(len(v)))
+
+
+@jacobian.misconception(
+    "You return the derivatives by W alone. b and v are parameters too: the shape is (n, p m + 2 m)."
+)
+def W_alone(X, W, b, v):
+    return parts(X, W, b, v)[0].flatten(1)
+
+
+@jacobian.misconception("The columns for v are missing. The output weights are parameters too, and come last.")
+def output_weights_not_counted(X, W, b, v):
+    by_W, by_b, _, _ = parts(X, W, b, v)
+    return torch.cat((by_W.flatten(1), by_b), dim=1)
+
+
+@jacobian.misconception(
+    "You return three pieces. Join them along the last axis: one row for each example, with the columns for W, b and v."
+)
+def pieces(X, W, b, v):
+    by_W, by_b, by_v, _ = parts(X, W, b, v)
+    return by_W.flatten(1), by_b, by_v
+
+
+@jacobian.misconception(
+    "Each of your rows contains the rows above it. backward() ADDS to .grad: set it to None before the next example, "
+    "or use torch.autograd.grad, which returns a new result."
+)
+def gradients_pile_up(X, W, b, v):
+    by_W, by_b, by_v, _ = parts(X, W, b, v)
+    return joined(by_W, by_b, by_v).cumsum(0)
+
+
+@jacobian.misconception(
+    "All your rows are the gradient of the SUM of the outputs. Differentiate each output by itself: its row holds its "
+    "own derivatives."
+)
+def sum_in_every_row(X, W, b, v):
+    by_W, by_b, by_v, _ = parts(X, W, b, v)
+    return joined(by_W, by_b, by_v).sum(0).repeat(len(X), 1)
+
+
+@jacobian.misconception(
+    "You return one row, the gradient of the SUM of the outputs. The kernel needs the examples apart: one row for each."
+)
+def sum_as_one_row(X, W, b, v):
+    by_W, by_b, by_v, _ = parts(X, W, b, v)
+    return joined(by_W, by_b, by_v).sum(0, keepdim=True)
+
+
+@jacobian.misconception(
+    "You divide by the number of examples, as if a mean were differentiated. Row i is the derivative of output i, and "
+    "does not depend on how many others there are."
+)
+def divided_by_n(X, W, b, v):
+    by_W, by_b, by_v, _ = parts(X, W, b, v)
+    return joined(by_W, by_b, by_v) / len(X)
+
+
+@jacobian.misconception(
+    "Each row is multiplied by its output: you differentiate f^2 / 2, a loss. The Jacobian holds the derivatives of "
+    "the OUTPUTS; no loss is in it yet."
+)
+def derivative_of_a_loss(X, W, b, v):
+    by_W, by_b, by_v, _ = parts(X, W, b, v)
+    return joined(by_W, by_b, by_v) * (by_v @ v)[:, None]
 
 
 @jacobian.misconception(
@@ -409,6 +573,120 @@ def slopes_missing(X, Z, W, b, v):
     return gram * (v @ v) / len(v) + parts(X, W, b, v)[2] @ parts(Z, W, b, v)[2].mT
 
 
+def product_of(rows_of):
+    """Kernel from a rule for the rows of the Jacobians."""
+    return lambda X, Z, W, b, v: rows_of(X, W, b, v) @ rows_of(Z, W, b, v).mT
+
+
+for name, hint, wrong in (
+    ("slope_not_squared", SLOPE_NOT_SQUARED, rows_by(slope=lambda h: 1 - h)),
+    ("slope_of_the_sigmoid", SLOPE_OF_SIGMOID, rows_by(slope=lambda h: h * (1 - h))),
+    ("bias_not_added", BIAS_NOT_ADDED, rows_by(lambda X, W, b: units(X, W, 0 * b))),
+    ("inputs_not_divided", INPUTS_NOT_DIVIDED, rows_by(lambda X, W, b: X @ W + b)),
+    (
+        "network_without_scales",
+        "The network that you differentiate has no scales. " + INPUTS_NOT_DIVIDED + "And the output is divided by "
+        "sqrt(m).",
+        rows_by(lambda X, W, b: X @ W + b, power_of_p=0.0, power_of_m=0.0),
+    ),
+    (
+        "bias_divided",
+        BIAS_DIVIDED,
+        rows_by(lambda X, W, b: (X @ W + b) / sqrt(len(W)), power_for_b=0.5),
+    ),
+    (
+        "scales_lost_in_the_derivatives",
+        "Both scales are missing from your derivatives, 1/sqrt(p) by W and 1/sqrt(m) everywhere. They are constants in "
+        "front of the weights: they stay when you differentiate.",
+        rows_by(power_of_p=0.0, power_of_m=0.0),
+    ),
+    (
+        "gradients_pile_up",
+        "Your kernel is that of running sums: backward() ADDS to .grad, so each row of the Jacobian contains the rows "
+        "above it. Set .grad to None before the next example.",
+        lambda X, W, b, v: rows(X, W, b, v).cumsum(0),
+    ),
+    (
+        "W_alone",
+        "You count W alone. b and v are parameters too, and the kernel is the sum over all of them: three parts.",
+        lambda X, W, b, v: parts(X, W, b, v)[0].flatten(1),
+    ),
+):
+    empirical_ntk.misconception(hint, name=name)(product_of(wrong))
+
+
+@empirical_ntk.misconception(
+    "You differentiate by W/sqrt(p) and v/sqrt(m), as if the factors were part of the weights: the standard "
+    "parametrization. Here they stand in front and stay: the products of the inputs have 1/p, those of tanh(z) have "
+    "1/m."
+)
+def standard_kernel(X, Z, W, b, v):
+    last = parts(X, W, b, v)[2] @ parts(Z, W, b, v)[2].mT
+    return kernel(X, Z, W, b, v, gram=X @ Z.mT + 1) + (len(v) - 1) * last
+
+
+@empirical_ntk.misconception(
+    "The part of the output weights is not divided by m. Each derivative by v_j is tanh(z_j) / sqrt(m), so the product "
+    "of two has 1/m, like the other parts."
+)
+def last_layer_not_divided(X, Z, W, b, v):
+    return kernel(X, Z, W, b, v) + (len(v) - 1) * parts(X, W, b, v)[2] @ parts(Z, W, b, v)[2].mT
+
+
+@empirical_ntk.misconception(
+    "The part of W and b is not divided by m. Each signal has 1/sqrt(m) from the output, so the product of two has 1/m."
+)
+def signals_not_divided(X, Z, W, b, v):
+    last = parts(X, W, b, v)[2] @ parts(Z, W, b, v)[2].mT
+    return len(v) * kernel(X, Z, W, b, v) - (len(v) - 1) * last
+
+
+@empirical_ntk.misconception(
+    "You divide the part of the biases by p. " + BIAS_DIVIDED + "Its derivative is the signal itself: x . z / p + 1."
+)
+def biases_divided(X, Z, W, b, v):
+    return kernel(X, Z, W, b, v, gram=(X @ Z.mT + 1) / len(W))
+
+
+@empirical_ntk.misconception(
+    "You divide by the number of examples. An entry compares two examples and does not depend on how many others there "
+    "are. (A mean over examples would belong to the loss.)"
+)
+def divided_by_examples(X, Z, W, b, v):
+    return kernel(X, Z, W, b, v) / len(X)
+
+
+@empirical_ntk.misconception(
+    "You compare Z with itself and leave X out. Entry (i, j) compares X[i] with Z[j]: the shape is (n, n')."
+)
+def first_set_ignored(X, Z, W, b, v):
+    return kernel(Z, Z, W, b, v)
+
+
+@empirical_ntk.misconception(
+    "You joined the two sets and return the kernel of all with all. Asked is the block of X (rows) with Z (columns)."
+)
+def both_sets_joined(X, Z, W, b, v):
+    both = torch.cat((X, Z))
+    return kernel(both, both, W, b, v)
+
+
+@empirical_ntk.misconception(
+    "You multiply gradients of SUMS of outputs, so one number is left. Each pair of examples has its own entry: keep "
+    "one row of derivatives for each."
+)
+def sums_compared(X, Z, W, b, v):
+    return rows(X, W, b, v).sum(0) @ rows(Z, W, b, v).sum(0)
+
+
+@empirical_ntk.misconception(
+    "* multiplies the Jacobians entry by entry, which does not even fit when n and n' differ. A matrix product sums "
+    "over the P parameters: J(X) @ J(Z).T."
+)
+def entries_multiplied(X, Z, W, b, v):
+    return rows(X, W, b, v) * rows(Z, W, b, v)
+
+
 @empirical_ntk.always("Of a set with itself the kernel is symmetric, and none of its eigenvalues is negative.")
 def positive(call, rng):
     X, net = normal(rng, 6, 2), draw_net(rng, 2, 3)
@@ -444,7 +722,7 @@ def draw_kernel(rng, n, rank=None):
 @exercise("ntk.linearized_outputs", reference=ntk.linearized_outputs, points=6, atol=1e-8)
 def linearized_outputs(rng):
     """Where the outputs on the training examples are at several times, when the kernel does not move."""
-    yield worked(H=tensor([[2, 1], [1, 3]]), y0=tensor([1, -0.5]), t=tensor([3, 2]), times=tensor([0, 0.5, 1]))
+    yield worked(H=tensor([[2, 1], [1, 3]]), y0=tensor([1, -0.5]), t=tensor([3, 2]), times=tensor([0, 1, 0.5]))
     for n, k in [(3, 2), (5, 4), (4, 6)]:
         times = torch.from_numpy(rng.uniform(0.2, 3, k))
         yield random(H=draw_kernel(rng, n), y0=normal(rng, n), t=normal(rng, n), times=times)
@@ -569,6 +847,120 @@ def time_forgotten(H, y0, t, times):
     return t + decayed(H, y0 - t, torch.ones_like(times))
 
 
+@linearized_outputs.misconception(
+    "You sorted the times. Row i belongs to times[i], in the order in which they are given."
+)
+def times_sorted(H, y0, t, times):
+    return t + decayed(H, y0 - t, times.sort().values)
+
+
+@linearized_outputs.misconception(
+    "You take the times as steps between the rows and add them up. Each time counts from the start: row i is the state "
+    "at times[i], whatever stands before it."
+)
+def times_added_up(H, y0, t, times):
+    return t + decayed(H, y0 - t, times.cumsum(0))
+
+
+@linearized_outputs.misconception(
+    "You multiply by the time outside the exponential. The time belongs into the exponent: e^(-Hs), so that at time 0 "
+    "the residual is whole."
+)
+def time_outside(H, y0, t, times):
+    return t + times[:, None] * decayed(H, y0 - t, torch.ones_like(times))
+
+
+@linearized_outputs.misconception(
+    "You multiply H by n. Nothing here depends on the number of examples but H itself: the exponent is -H s."
+)
+def multiplied_by_n(H, y0, t, times):
+    return t + decayed(H, y0 - t, times, factor=-1.0 * len(t))
+
+
+@linearized_outputs.misconception(
+    "You use 2 H / n. That is the speed for the MEAN of the squared errors, without 1/2. The loss here is half their "
+    "sum: the exponent is -H s."
+)
+def mean_of_whole_squares(H, y0, t, times):
+    return t + decayed(H, y0 - t, times, factor=-2.0 / len(t))
+
+
+NO_EIGENVECTORS = (
+    "You multiply entry i of the residual by e^(-lambda_i s). The eigenvalues belong to the eigenvectors, not to the "
+    "examples. "
+)
+
+
+@linearized_outputs.misconception(
+    NO_EIGENVECTORS + "Turn the residual with U^T first, and back with U afterwards: U e^(-lambda s) U^T (y0 - t)."
+)
+def eigenvalues_without_eigenvectors(H, y0, t, times):
+    return t + torch.exp(-times[:, None] * torch.linalg.eigvalsh(H)) * (y0 - t)
+
+
+@linearized_outputs.misconception(
+    "You turn the residual into the basis of eigenvectors, let it decay, and stay there. Turn it back: U e^(-lambda s) "
+    "U^T (y0 - t)."
+)
+def not_turned_back(H, y0, t, times):
+    values, U = torch.linalg.eigh(H)
+    return t + torch.exp(-times[:, None] * values) * ((y0 - t) @ U)
+
+
+@linearized_outputs.misconception(
+    NO_EIGENVECTORS + "You turn back with U, but U^T before it is missing: U e^(-lambda s) U^T (y0 - t)."
+)
+def not_turned_at_first(H, y0, t, times):
+    values, U = torch.linalg.eigh(H)
+    return t + (torch.exp(-times[:, None] * values) * (y0 - t)) @ U.mT
+
+
+@linearized_outputs.misconception(
+    "One speed for the whole residual, the mean eigenvalue. Each eigenvector has a speed of its own: some parts are "
+    "gone when others have hardly begun."
+)
+def one_mean_speed(H, y0, t, times):
+    return t + torch.exp(-times[:, None] * torch.linalg.eigvalsh(H).mean()) * (y0 - t)
+
+
+@linearized_outputs.misconception(
+    "One speed for the whole residual, the smallest eigenvalue. It belongs to the slowest part alone. Each eigenvector "
+    "has a speed of its own."
+)
+def one_slowest_speed(H, y0, t, times):
+    return t + torch.exp(-times[:, None] * torch.linalg.eigvalsh(H)[0]) * (y0 - t)
+
+
+@linearized_outputs.misconception(
+    "You return the state at the last of the times alone. One row for each time is asked: (k, n)."
+)
+def last_time_alone(H, y0, t, times):
+    return t + decayed(H, y0 - t, times)[-1]
+
+
+@linearized_outputs.misconception(
+    "You subtract the targets where they are added. The residual is y - t, so y is the residual PLUS t."
+)
+def targets_subtracted(H, y0, t, times):
+    return decayed(H, y0 - t, times) - t
+
+
+@linearized_outputs.misconception(
+    "Your outputs start at y0 and move AWAY from the targets, by (1 - e^(-Hs)) (y0 - t). What is missing is t - y0: "
+    "y0 + (1 - e^(-Hs)) (t - y0)."
+)
+def moves_away(H, y0, t, times):
+    return 2 * y0 - t - decayed(H, y0 - t, times)
+
+
+@linearized_outputs.misconception(
+    "Your result is complex. torch.linalg.eig is made for any matrix and always returns complex numbers. H is "
+    "symmetric: torch.linalg.eigh returns real ones."
+)
+def complex_numbers(H, y0, t, times):
+    return (t + decayed(H, y0 - t, times)).to(torch.complex128)
+
+
 @linearized_outputs.always("At time 0 the outputs are where they started.")
 def starts_at_the_start(call, rng):
     H, y0, t = draw_kernel(rng, 4), normal(rng, 4), normal(rng, 4)
@@ -598,6 +990,7 @@ def steps_to_tolerance(rng):
     yield worked(H=tensor([[2, 1], [1, 2]]), learning_rate=0.6, tolerance=0.01)
     yield worked(H=tensor([[2, 1], [1, 2]]), learning_rate=0.7, tolerance=0.01)
     yield worked(H=tensor([[1, 1], [1, 1]]), learning_rate=0.5, tolerance=0.01)
+    yield worked(H=tensor([[2, 0, 0], [0, 2, 0], [0, 0, 2]]), learning_rate=0.25, tolerance=0.1)
     for n in (3, 5, 4):
         H = draw_kernel(rng, n)
         largest = float(torch.linalg.eigvalsh(H)[-1])
@@ -606,6 +999,9 @@ def steps_to_tolerance(rng):
         yield random(H=H, learning_rate=float(rng.uniform(1.9, 1.99)) / largest, tolerance=tolerance)
     yield edge(H=tensor([[2]]), learning_rate=0.5, tolerance=0.1)
     yield edge(H=tensor([[2]]), learning_rate=0.49, tolerance=0.9)
+    yield edge(H=tensor([[2]]), learning_rate=0.25, tolerance=0.25)  # reached exactly, after two halves
+    yield edge(H=tensor([[1, 0], [0, 1e-12]]), learning_rate=0.5, tolerance=0.5)
+    yield edge(H=1e-12 * tensor([[2, 1], [1, 2]]), learning_rate=2e11, tolerance=0.01)
     yield edge(H=tensor([[4, 0], [0, 4e-5]]), learning_rate=0.25, tolerance=1e-3)
     yield edge(H=draw_kernel(rng, 4, rank=2), learning_rate=0.1, tolerance=0.5)
     yield edge(H=zeros(2, 2), learning_rate=0.1, tolerance=0.5)
@@ -737,6 +1133,178 @@ def doubled(H, learning_rate, tolerance):
     return count(worst(H, 2 * learning_rate), tolerance)
 
 
+@steps_to_tolerance.misconception(
+    "You look at the smallest eigenvalue alone, and a factor of exactly 1 then gives log(1) = 0 in the denominator. "
+    "Take the largest |1 - learning_rate * eigenvalue| of ALL eigenvalues, and return infinity where it is 1 or more."
+)
+def smallest_without_a_look(H, learning_rate, tolerance):
+    return ceil(log(tolerance) / log(abs(1 - learning_rate * float(torch.linalg.eigvalsh(H)[0]))))
+
+
+@steps_to_tolerance.misconception(
+    "Your bound on the learning rate is right, but you count with the smallest eigenvalue alone. Below the bound the "
+    "part with the LARGEST eigenvalue may be slower: it jumps over the target, from side to side. Take the largest "
+    "|1 - learning_rate * eigenvalue|."
+)
+def smallest_below_the_bound(H, learning_rate, tolerance):
+    values = spectrum(H)
+    if float(values[0]) == 0 or learning_rate * float(values[-1]) >= 2:
+        return inf
+    return smallest_eigenvalue_alone(H, learning_rate, tolerance)
+
+
+@steps_to_tolerance.misconception(
+    "You use the smallest eigenvalue that is not 0. Two things are wrong. An eigenvalue of 0 means that some residual "
+    "never moves: infinity. And with a large learning rate the LARGEST eigenvalue may decide."
+)
+def smallest_positive_eigenvalue(H, learning_rate, tolerance):
+    values = spectrum(H)
+    values = values[values > 0]
+    return inf if len(values) == 0 else count(abs(1 - learning_rate * float(values[0])), tolerance)
+
+
+@steps_to_tolerance.misconception(
+    "You compute the right factor and do not ask whether it is below 1. With 1 or more no number of steps is enough: "
+    "the formula then gives a negative number, or log(1) = 0 in the denominator. Return infinity."
+)
+def factor_not_looked_at(H, learning_rate, tolerance):
+    return ceil(log(tolerance) / log(float((1 - learning_rate * torch.linalg.eigvalsh(H)).abs().max())))
+
+
+@steps_to_tolerance.misconception(
+    "You return the number of steps of the FASTEST part, the smallest |1 - learning_rate * eigenvalue|. Every residual "
+    "must be small enough: the slowest part decides."
+)
+def smallest_factor(H, learning_rate, tolerance):
+    return count(float((1 - learning_rate * spectrum(H)).abs().min()), tolerance)
+
+
+@steps_to_tolerance.misconception(
+    "Your factor is the Frobenius norm of 1 - learning_rate * H, the default of torch.linalg.norm. It adds up all "
+    "directions. What a step does to the worst residual is the spectral norm, the largest |1 - learning_rate * "
+    "eigenvalue|."
+)
+def frobenius_factor(H, learning_rate, tolerance):
+    if float(spectrum(H)[0]) == 0:
+        return inf
+    return count(float(torch.linalg.norm(torch.eye(len(H), dtype=H.dtype) - learning_rate * H)), tolerance)
+
+
+@steps_to_tolerance.misconception(
+    "You multiply until the Frobenius norm of (1 - learning_rate * H)^k is small. It adds up all directions, and is "
+    "too large where several are equally slow. What k steps do to the worst residual is the spectral norm."
+)
+def frobenius_norm_of_the_power(H, learning_rate, tolerance):
+    factors = (1 - learning_rate * spectrum(H)).abs()
+    steps = count(float(factors.max()), tolerance)  # enough for each direction; for all together it takes a few more
+    while steps < inf and float((factors**steps).norm()) > tolerance:
+        steps += 1
+    return steps
+
+
+@steps_to_tolerance.misconception(
+    "You follow one residual, all ones. It may lie where training is fast: then the slow directions are not seen. The "
+    "steps must be enough for EVERY residual, so the slowest eigenvector decides."
+)
+def residual_of_ones(H, learning_rate, tolerance):
+    return inf if worst(H, learning_rate) >= 1 - 1e-12 else steps_for_ones(H, learning_rate, tolerance)
+
+
+def steps_for_ones(H, learning_rate, tolerance):
+    values, U = torch.linalg.eigh(H)
+    shares, factors, steps = U.sum(0) / sqrt(len(H)), 1 - learning_rate * values, 1
+    if bool((shares.abs() * (factors.abs() >= 1)).max() > tolerance):
+        return inf
+    while float((shares * factors**steps).norm()) > tolerance:
+        steps += 1
+    return steps
+
+
+@steps_to_tolerance.misconception(
+    "You follow one residual, all ones. Where H has the eigenvalue 0 in another direction it says nothing about it. "
+    "The steps must be enough for EVERY residual: look at all eigenvalues."
+)
+def residual_of_ones_alone(H, learning_rate, tolerance):
+    return steps_for_ones(H, learning_rate, tolerance)
+
+
+@steps_to_tolerance.misconception(
+    "You round to the nearest whole number. Where that is downward, the last step is missing: after it the residual is "
+    "still above the tolerance. Round up."
+)
+def rounded_to_the_nearest(H, learning_rate, tolerance):
+    return count(worst(H, learning_rate), tolerance, round)
+
+
+@steps_to_tolerance.misconception(
+    "Where the tolerance is reached exactly you take one step more. The residual may be EQUAL to it, <=: use ceil and "
+    "not int(...) + 1, or stop a loop at <=."
+)
+def one_more_when_exact(H, learning_rate, tolerance):
+    return count(worst(H, learning_rate), tolerance, lambda steps: int(steps) + 1)
+
+
+@steps_to_tolerance.misconception("Steps come in whole numbers. Round your result up: math.ceil.")
+def not_rounded(H, learning_rate, tolerance):
+    rate = worst(H, learning_rate)
+    return inf if rate >= 1 - 1e-12 else 1 if rate < 1e-15 else log(tolerance) / log(rate)
+
+
+@steps_to_tolerance.misconception(
+    "You square the tolerance, as if the loss had to fall by it squared. The norm of the residual falls by the factor "
+    "itself in each step: log(tolerance) / log(factor)."
+)
+def tolerance_squared(H, learning_rate, tolerance):
+    return count(worst(H, learning_rate), tolerance**2)
+
+
+@steps_to_tolerance.misconception(
+    "You compute with e^(-learning_rate * eigenvalue), the formula of gradient flow, and divide by an eigenvalue of 0. "
+    "Each step multiplies by 1 - learning_rate * eigenvalue. Where the size of that is 1 or more, return infinity."
+)
+def flow_without_a_look_at_zero(H, learning_rate, tolerance):
+    return ceil(-log(tolerance) / (learning_rate * float(torch.linalg.eigvalsh(H)[0])))
+
+
+@steps_to_tolerance.misconception(
+    "Your bound on the learning rate is right, but then you compute with e^(-learning_rate * eigenvalue), the formula "
+    "of gradient flow. A step multiplies by 1 - learning_rate * eigenvalue."
+)
+def flow_below_the_bound(H, learning_rate, tolerance):
+    values = spectrum(H)
+    return inf if learning_rate * float(values[-1]) >= 2 else gradient_flow(H, learning_rate, tolerance)
+
+
+@steps_to_tolerance.misconception(
+    "You return infinity as soon as learning_rate * eigenvalue exceeds 1. Beyond 1 the residual jumps to the other "
+    "side of the target, but it still shrinks. It grows only beyond 2, where |1 - learning_rate * eigenvalue| exceeds "
+    "1."
+)
+def bound_too_low(H, learning_rate, tolerance):
+    if learning_rate * float(spectrum(H)[-1]) > 1:
+        return inf
+    return count(worst(H, learning_rate), tolerance)
+
+
+@steps_to_tolerance.misconception(
+    "You compare an eigenvalue with exactly 0. Rounding leaves a tiny number in its place, and then you return a huge "
+    "number of steps. It counts as 0 when it is at most 1e-10 times the largest one."
+)
+def zero_compared_exactly(H, learning_rate, tolerance):
+    rate = float((1 - learning_rate * torch.linalg.eigvalsh(H)).abs().max())
+    return inf if rate >= 1 else 1 if rate == 0 else ceil(log(tolerance) / log(rate))
+
+
+@steps_to_tolerance.misconception(
+    "You compare the eigenvalues with 1e-10 itself. A kernel may be small as a whole, with a large learning rate. An "
+    "eigenvalue counts as 0 when it is at most 1e-10 times the LARGEST one."
+)
+def zero_without_a_scale(H, learning_rate, tolerance):
+    if float(torch.linalg.eigvalsh(H)[0]) <= 1e-10:
+        return inf
+    return count(worst(H, learning_rate), tolerance)
+
+
 @steps_to_tolerance.always("After that many steps every residual is small enough, and one step earlier some is not.")
 def enough_and_not_too_many(call, rng):
     H = draw_kernel(rng, 4)
@@ -781,6 +1349,14 @@ def kernel_regression(rng):
         y0=tensor([0.5, 0.5]),
         y0_test=tensor([0, 0.5, 1]),
         t=tensor([3, 1]),
+    )
+    # Two examples that are nearly the same: eigenvalues 2 and 0.0002. Their difference is learned late, but it is.
+    yield worked(
+        H=tensor([[1.0001, 0.9999], [0.9999, 1.0001]]),
+        H_test=tensor([[1, 1.0002], [0.5, 0.4999], [1.0003, 1]]),
+        y0=tensor([0, 1]),
+        y0_test=tensor([1, 0, 0.5]),
+        t=tensor([1, 3]),
     )
     for n, n_test, P in [(3, 2, 9), (4, 6, 12), (5, 3, 11)]:
         yield random(**draw_regression(rng, n, n_test, P))
@@ -901,6 +1477,77 @@ def ridge(H, H_test, y0, y0_test, t):
     return y0_test + H_test @ torch.linalg.solve(H + eye, t - y0)
 
 
+JITTER = (
+    "You add a small number to the diagonal of H. It is a ridge all the same: directions with a small eigenvalue are "
+    "then fitted in part only. Where H has no inverse take the pseudo-inverse. "
+)
+for size in (1e-6, 1e-8):
+
+    def with_jitter(H, H_test, y0, y0_test, t, size=size):
+        return y0_test + H_test @ torch.linalg.solve(H + size * torch.eye(len(H), dtype=H.dtype), t - y0)
+
+    kernel_regression.misconception(JITTER + f"(Yours is near {size:g}.)", name=f"jitter_{size:.0e}")(with_jitter)
+
+
+@kernel_regression.misconception(SINGULAR)
+def solved_with_numpy_where_singular(H, H_test, y0, y0_test, t):
+    return y0_test + H_test @ torch.from_numpy(np.linalg.solve(H.numpy(), (t - y0).numpy()))
+
+
+@kernel_regression.misconception(
+    "You divide by eigenvalues that are 0. Training moves nothing in those directions: leave out the eigenvectors "
+    "whose eigenvalue is at most 1e-10 times the largest one."
+)
+def divided_by_zero_eigenvalues(H, H_test, y0, y0_test, t):
+    values, U = torch.linalg.eigh(H)
+    return y0_test + H_test @ (U @ ((U.mT @ (t - y0)) / values))
+
+
+@kernel_regression.misconception(
+    "You divide by the diagonal of H, as if no training example had to do with another. The entries beside it say how "
+    "much they share: solve with the whole matrix."
+)
+def divided_by_the_diagonal(H, H_test, y0, y0_test, t):
+    return y0_test + H_test @ ((t - y0) / H.diagonal())
+
+
+@kernel_regression.misconception(
+    "You add y0, the start of the n TRAINING examples, to predictions on n_test others. Those started at y0_test."
+)
+def start_of_the_training_examples(H, H_test, y0, y0_test, t):
+    return y0 + H_test @ pinv(H) @ (t - y0)
+
+
+@kernel_regression.misconception(
+    "You subtract y0_test from the targets. What is missing on the TRAINING examples is t - y0; y0_test is added at "
+    "the end."
+)
+def start_of_the_test_examples(H, H_test, y0, y0_test, t):
+    return y0_test + H_test @ pinv(H) @ (t - y0_test)
+
+
+@kernel_regression.misconception(
+    "You add the targets of the n training examples to predictions on n_test others. Add where those started: y0_test."
+)
+def targets_added(H, H_test, y0, y0_test, t):
+    return t + H_test @ pinv(H) @ (t - y0)
+
+
+@kernel_regression.misconception(
+    "A column (n_test, 1) plus a vector (n_test,) broadcasts to a square. You made t - y0 a column: take the last axis "
+    "off again, [:, 0], before you add y0_test."
+)
+def column_broadcast(H, H_test, y0, y0_test, t):
+    return y0_test + H_test @ pinv(H) @ (t - y0)[:, None]
+
+
+@kernel_regression.misconception(
+    "Your result is a column, (n_test, 1). One number for each example is asked: shape (n_test,)."
+)
+def column_returned(H, H_test, y0, y0_test, t):
+    return (y0_test + H_test @ pinv(H) @ (t - y0))[:, None]
+
+
 H_TEST_TRANSPOSED = (
     "H_test already has test examples in its rows, (n_test, n). Transposed it does not fit: use it as it is."
 )
@@ -947,6 +1594,7 @@ def relative_kernel_change(rng):
     yield edge(before=H, after=zeros(4, 4))
     yield edge(before=tensor([[2]]), after=tensor([[-1]]))
     yield edge(before=1e100 * draw_kernel(rng, 3), after=1e100 * draw_kernel(rng, 3))
+    yield edge(before=1e-4 * draw_kernel(rng, 3), after=1e-4 * draw_kernel(rng, 3))
     yield edge(before=tensor([[1, 0], [0, 2]]), after=tensor([[1, 0.5], [0.5, 2]]))
 
 
@@ -1057,6 +1705,109 @@ def changed_in_place(before, after):
 def end_changed_in_place(before, after):
     after -= before
     return norm(after) / norm(before)
+
+
+@relative_kernel_change.misconception(
+    "torch.linalg.norm(..., 1) of a matrix is its largest column sum. Asked is the Frobenius norm, the root of the sum "
+    "of all squared entries: the default."
+)
+def column_sums(before, after):
+    return torch.linalg.matrix_norm(after - before, 1) / torch.linalg.matrix_norm(before, 1)
+
+
+@relative_kernel_change.misconception(
+    'torch.linalg.norm(..., "nuc") adds the singular values. The Frobenius norm adds their squares and takes the root: '
+    "the default."
+)
+def nuclear_norm(before, after):
+    return torch.linalg.matrix_norm(after - before, "nuc") / torch.linalg.matrix_norm(before, "nuc")
+
+
+@relative_kernel_change.misconception("You return percent. Asked is the share itself: 0.2 and not 20.")
+def percent(before, after):
+    return 100 * norm(after - before) / norm(before)
+
+
+@relative_kernel_change.misconception(
+    "The root below is missing: you divide by the SUM of the squares before. Take the root of both sums."
+)
+def root_above_alone(before, after):
+    return norm(after - before) / before.square().sum()
+
+
+@relative_kernel_change.misconception(
+    "The root above is missing: you divide the SUM of the squared changes by a norm. Take the root of both sums."
+)
+def root_below_alone(before, after):
+    return (after - before).square().sum() / norm(before)
+
+
+@relative_kernel_change.misconception(
+    "You bring both kernels to length 1 and compare then. A kernel that doubles has changed by 1, but yours calls it "
+    "unchanged. Subtract the kernels as they are and divide once."
+)
+def both_normalized(before, after):
+    return norm(after / norm(after) - before / norm(before))
+
+
+@relative_kernel_change.misconception(
+    "You return the cosine between the kernels, their alignment: 1 where nothing changed. Asked is how far they are "
+    "apart, the norm of the difference over the norm before."
+)
+def cosine(before, after):
+    return (before * after).sum() / (norm(before) * norm(after))
+
+
+@relative_kernel_change.misconception(
+    "You divide norm by norm. That compares sizes: it is 1 for a kernel that has not changed, and for one that has "
+    "only turned. Take the norm of the DIFFERENCE."
+)
+def ratio_of_norms(before, after):
+    return norm(after) / norm(before)
+
+
+@relative_kernel_change.misconception(
+    "You divide entry by entry and take the norm of that. Entries near 0 then decide alone. Take norms first, one "
+    "above and one below, and divide once."
+)
+def norm_of_ratios(before, after):
+    return norm((after - before) / before)
+
+
+@relative_kernel_change.misconception(
+    "You return one number for each row: a norm along an axis. The kernel is one thing: the norm of all entries."
+)
+def one_for_each_row(before, after):
+    return (after - before).norm(dim=1) / before.norm(dim=1)
+
+
+@relative_kernel_change.misconception(
+    "You return a matrix: the change of each entry, divided by a norm. The norm above is missing."
+)
+def norm_missing_above(before, after):
+    return (after - before) / norm(before)
+
+
+@relative_kernel_change.misconception(
+    "You divide by the mean of both norms. The change is a share of what was there BEFORE."
+)
+def share_of_the_mean(before, after):
+    return 2 * norm(after - before) / (norm(before) + norm(after))
+
+
+@relative_kernel_change.misconception(
+    "You add a small number below, to be safe from 0/0. For a small kernel it is not small, and `before` is never all "
+    "zeros: leave it out."
+)
+def epsilon_below(before, after):
+    return norm(after - before) / (norm(before) + 1e-8)
+
+
+@relative_kernel_change.misconception(
+    "You compute in float32, which ends near 1e38: larger entries become infinite. Stay in float64."
+)
+def single_precision(before, after):
+    return norm(after.float() - before.float()) / norm(before.float())
 
 
 @relative_kernel_change.always("A kernel that doubles has changed by 1.")
