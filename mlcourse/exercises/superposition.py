@@ -104,6 +104,14 @@ def relu_on_hidden(x, W, b):
 
 
 @toy_forward.misconception(
+    "There is one ReLU too many: you cut off before the bias is added, and again afterwards. A negative shadow then "
+    "counts as nothing, and a positive bias is not weakened by it. Add the bias first, then apply ReLU once."
+)
+def relu_before_the_bias_too(x, W, b):
+    return torch.relu(torch.relu(x @ W @ W.mT) + b.unsqueeze(-2))
+
+
+@toy_forward.misconception(
     "There is one ReLU too many. The m hidden numbers may be negative: an antipodal pair uses both signs of one "
     "dimension. Apply ReLU to the output alone."
 )
@@ -136,6 +144,14 @@ def bias_without_an_axis(x, W, b):
 
 
 @toy_forward.misconception(
+    "b.unsqueeze(-1) puts the new axis at the end, so that b runs along the examples. It runs along the features: the "
+    "axis of length 1 belongs in FRONT of them, b.unsqueeze(-2)."
+)
+def bias_axis_at_the_end(x, W, b):
+    return torch.relu(x @ W @ W.mT + b.unsqueeze(-1))
+
+
+@toy_forward.misconception(
     "You take the softmax of the readout. Features are no classes that share one whole: any number of them may be on. "
     "Apply ReLU."
 )
@@ -143,10 +159,18 @@ def softmax_for_relu(x, W, b):
     return torch.softmax(readout(x, W, b), dim=-1)
 
 
-@toy_forward.misconception(
+SWAPPED_FROM_THE_FRONT = (
     "You reverse all axes of W, or swap the first two, so instances and features change places in a batch. Swap the "
     "last two axes alone: W.mT, or W.transpose(-2, -1)."
 )
+
+
+@toy_forward.misconception(SWAPPED_FROM_THE_FRONT)
+def first_two_axes_swapped(x, W, b):
+    return torch.relu(x @ W @ W.transpose(0, 1) + b.unsqueeze(-2))
+
+
+@toy_forward.misconception(SWAPPED_FROM_THE_FRONT)
 def all_axes_reversed(x, W, b):
     return torch.relu(x @ W @ W.permute(*reversed(range(W.ndim))) + b.unsqueeze(-2))
 
@@ -280,6 +304,22 @@ def scaled_as_dropout(values, draws, sparsity):
 )
 def scaled_as_dropout_with_nan(values, draws, sparsity):
     return values * (draws >= by_instance(sparsity)) / (1 - by_instance(sparsity))
+
+
+@feature_batch.misconception(
+    "You make every feature smaller by its density. A feature is switched: it keeps its value or is 0. The mean is the "
+    "same, but nothing is sparse."
+)
+def shrunk_for_switched(values, draws, sparsity):
+    return values * (1 - by_instance(sparsity))
+
+
+@feature_batch.misconception(
+    "values[mask] picks the values that are on and lays them in one line. Every feature keeps its place: multiply by "
+    "the mask, or use torch.where(mask, values, 0.0)."
+)
+def picked_values(values, draws, sparsity):
+    return values[draws >= by_instance(sparsity)]
 
 
 @feature_batch.misconception("You return which features are on. Multiply by the values.")
@@ -439,6 +479,46 @@ POOLED = (
 )
 
 
+@importance_loss.misconception(
+    "You average over everything. Sum over the features, average over the examples alone, and leave the axes in front: "
+    "one loss for each instance, .sum(dim=-1).mean(dim=-1)."
+)
+def mean_over_everything(x, x_hat, importance):
+    return weighted(x, x_hat, importance).mean()
+
+
+@importance_loss.misconception(
+    "You sum over everything. Sum over the features, average over the examples, and leave the axes in front: one loss "
+    "for each instance, .sum(dim=-1).mean(dim=-1)."
+)
+def sum_over_everything(x, x_hat, importance):
+    return weighted(x, x_hat, importance).sum()
+
+
+FROM_THE_FRONT = (
+    "You count axes from the front. That fits one number of axes alone, and there may be none, one or more for the "
+    "instances. Count from the back: features are -1, examples -2."
+)
+
+
+@importance_loss.misconception(FROM_THE_FRONT)
+def axes_of_a_batch(x, x_hat, importance):
+    return weighted(x, x_hat, importance).sum(dim=2).mean(dim=1)
+
+
+@importance_loss.misconception(FROM_THE_FRONT)
+def axes_of_one_instance(x, x_hat, importance):
+    return weighted(x, x_hat, importance).sum(dim=1).mean(dim=0)
+
+
+@importance_loss.misconception(
+    "You divide by the length of the FIRST axis. That is the number of examples without instances only; with them it "
+    "counts the instances. The examples are axis -2: take .mean(dim=-1) after the sum, or divide by x.shape[-2]."
+)
+def divided_by_the_first_axis(x, x_hat, importance):
+    return weighted(x, x_hat, importance).sum(dim=(-2, -1)) / len(x)
+
+
 @importance_loss.misconception(POOLED)
 def mean_over_instances(x, x_hat, importance):
     return weighted(x, x_hat, importance).sum(dim=-1).mean()
@@ -455,6 +535,22 @@ def sum_over_instances(x, x_hat, importance):
 )
 def importance_without_an_axis(x, x_hat, importance):
     return (importance * (x - x_hat).square()).sum(dim=-1).mean(dim=-1)
+
+
+@importance_loss.misconception(
+    "importance.unsqueeze(-1) puts the new axis at the end, so that the importances run along the examples. They "
+    "belong to the features: the axis of length 1 stands in FRONT of them, importance.unsqueeze(-2)."
+)
+def importance_axis_at_the_end(x, x_hat, importance):
+    return (importance.unsqueeze(-1) * (x - x_hat).square()).sum(dim=-1).mean(dim=-1)
+
+
+@importance_loss.misconception(
+    "The loss is right, but `x -= x_hat` changes the caller's examples. Write x - x_hat, which builds a new tensor."
+)
+def subtracted_in_place(x, x_hat, importance):
+    x -= x_hat
+    return (importance.unsqueeze(-2) * x.square()).sum(dim=-1).mean(dim=-1)
 
 
 @importance_loss.misconception("You return the loss of each example. Average over the examples.")
@@ -498,9 +594,14 @@ def short_and_absent(rng):
     """Yield directions that are very short, very long or zero."""
     yield edge(W=tensor([[3, 4]]))
     yield edge(W=tensor([[1, 2], [0, 0], [3, -1], [0, 0]]))
-    yield edge(W=1e-12 * normal(rng, 2, 5, 3))
+    yield edge(W=1e-12 * not_shorter_than_1(rng, 2, 5, 3))
     yield edge(W=1e60 * normal(rng, 4, 3))
     yield edge(W=torch.zeros(3, 2, dtype=torch.float64))
+
+
+def not_shorter_than_1(rng, *shape):
+    """Draw directions of random lengths from 1.1 to 3, so that a text can say how short a row may be."""
+    return unit(normal(rng, *shape)) * (1.1 + 1.9 * uniform(rng, *shape[:-1], 1))
 
 
 def unit(W):
@@ -530,6 +631,35 @@ SMALL_CONSTANT = (
     "You add a small constant before dividing, or raise short lengths to it. Directions may be as short as 1e-12, and "
     "then the constant decides the result. Treat a length of exactly 0 by itself instead."
 )
+
+
+def not_the_rows(scaled):
+    """Return hints and ways to take the lengths wrongly, which the three exercises on directions share."""
+    return [
+        (
+            "one_length_for_all",
+            "W.norm() without dim is ONE number for all rows. Each direction has a length of its own: W.norm(dim=-1, "
+            "keepdim=True).",
+            lambda W: scaled(W, lambda W: W / torch.where(W.norm() > 0, W.norm(), 1.0)),
+        ),
+        (
+            "second_axis_scaled",
+            "You scale along dim=1, which torch.nn.functional.normalize takes if you name none. That is the last axis "
+            "without instances only; with them it counts the features. One direction is one row: dim=-1.",
+            lambda W: scaled(W, lambda W: torch.nn.functional.normalize(W, eps=1e-300)),
+        ),
+        (
+            "length_without_its_axis",
+            "W.norm(dim=-1) has lost its last axis, so that the lengths are lined up with the dimensions and not with "
+            "the rows. Keep it: keepdim=True.",
+            lambda W: scaled(W, lambda W: W / W.norm(dim=-1)),
+        ),
+        (
+            "all_axes_of_w_reversed",
+            SWAPPED_FROM_THE_FRONT,
+            lambda W: scaled(W, unit, lambda W: W.permute(*reversed(range(W.ndim)))),
+        ),
+    ]
 
 
 @exercise("superposition.feature_dimensionality", reference=superposition.feature_dimensionality, points=6, atol=1e-12)
@@ -588,6 +718,29 @@ def without_itself_unguarded(W):
 )
 def dots_not_squared(W):
     return squared_length(W) / (unit(W) @ W.mT).sum(dim=-1)
+
+
+def dimensionality_from(W, scale, transpose=lambda W: W.mT):
+    return share(squared_length(W), (scale(W) @ transpose(W)).square().sum(dim=-1))
+
+
+for name, hint, wrong in not_the_rows(dimensionality_from):
+    feature_dimensionality.misconception(hint, name)(wrong)
+
+
+@feature_dimensionality.misconception(
+    "The length is taken along the wrong axis: you scale the columns of W. One direction is one row, so the length "
+    "runs along the last axis."
+)
+def columns_scaled_for_rows(W):
+    return dimensionality_from(W, lambda W: unit(W.mT).mT)
+
+
+@feature_dimensionality.misconception(
+    "You square the sum, so features on opposite sides cancel in it. Square each dot product first, then sum over j."
+)
+def sum_squared(W):
+    return share(squared_length(W), (unit(W) @ W.mT).sum(dim=-1).square())
 
 
 @feature_dimensionality.misconception(
@@ -658,6 +811,11 @@ def constant_in_the_length(W):
 def constant_in_both(W):
     rows = W / (W.norm(dim=-1, keepdim=True) + 1e-8)
     return squared_length(W) / ((rows @ W.mT).square().sum(dim=-1) + 1e-8)
+
+
+@feature_dimensionality.misconception(SMALL_CONSTANT)
+def smaller_constant_in_the_denominator(W):
+    return squared_length(W) / ((unit(W) @ W.mT).square().sum(dim=-1) + 1e-12)
 
 
 @feature_dimensionality.misconception(SMALL_CONSTANT)
@@ -746,6 +904,67 @@ def no_row_normalized(W):
     return off_diagonal((W @ W.mT).square()).sum(dim=-1)
 
 
+def interference_from(W, scale, transpose=lambda W: W.mT):
+    return off_diagonal((scale(W) @ transpose(W)).square()).sum(dim=-1)
+
+
+for name, hint, wrong in not_the_rows(interference_from):
+    interference.misconception(hint, name)(wrong)
+
+
+NOT_THE_OWN_TERM = (
+    "What you take away is not the term of feature i itself. Its own dot product with its unit vector is its length, "
+    "and that enters squared: subtract the squared length of W_i, or set the diagonal to 0 before you sum."
+)
+
+
+@interference.misconception(NOT_THE_OWN_TERM)
+def length_subtracted(W):
+    return (unit(W) @ W.mT).square().sum(dim=-1) - W.norm(dim=-1)
+
+
+@interference.misconception(NOT_THE_OWN_TERM)
+def one_subtracted(W):
+    return (unit(W) @ W.mT).square().sum(dim=-1) - 1
+
+
+@interference.misconception(NOT_THE_OWN_TERM)
+def identity_subtracted_from_the_dots(W):
+    return (unit(W) @ W.mT - torch.eye(W.shape[-2], dtype=W.dtype)).square().sum(dim=-1)
+
+
+EACH_PAIR_ONCE = (
+    "You count each pair of features once. But i disturbs j and j disturbs i, each by its own length: for every i the "
+    "sum runs over all j but i, on both sides of the diagonal."
+)
+
+
+@interference.misconception(EACH_PAIR_ONCE)
+def above_the_diagonal_alone(W):
+    return torch.triu((unit(W) @ W.mT).square(), 1).sum(dim=-1)
+
+
+@interference.misconception(EACH_PAIR_ONCE)
+def below_the_diagonal_alone(W):
+    return torch.tril((unit(W) @ W.mT).square(), -1).sum(dim=-1)
+
+
+FILLED_DIAGONAL = (
+    "fill_diagonal_ knows one table, not a batch of them. Multiply by 1 - torch.eye(n), or use masked_fill with "
+    "torch.eye(n, dtype=torch.bool): both serve any number of axes in front."
+)
+
+
+@interference.misconception(FILLED_DIAGONAL)
+def diagonal_of_one_table(W):
+    return (unit(W) @ W.mT).fill_diagonal_(0.0).square().sum(dim=-1)
+
+
+@interference.misconception("You average over the other features. Interference adds up: take the sum.")
+def averaged_over_the_others(W):
+    return off_diagonal((unit(W) @ W.mT).square()).sum(dim=-1) / (W.shape[-2] - 1)
+
+
 @interference.misconception("You keep the largest disturbance alone. All others add up.")
 def largest_alone(W):
     return off_diagonal((unit(W) @ W.mT).square()).amax(dim=-1)
@@ -820,7 +1039,7 @@ def max_coherence(rng):
     yield edge(W=tensor([[3, 4]]))
     yield edge(W=tensor([[1, 0, 0], [0, 2, 0], [0, 0, -1]]))
     yield edge(W=tensor([[1, 0, 0], [0, 0, 0], [0, 0, -1]]))
-    yield edge(W=1e-12 * normal(rng, 2, 5, 3))
+    yield edge(W=1e-12 * not_shorter_than_1(rng, 2, 5, 3))
     yield edge(W=1e60 * normal(rng, 4, 3))
     yield edge(W=torch.zeros(3, 2, dtype=torch.float64))
     yield edge(W=tensor([[1, 2], [-2, -4], [1, 1]]))
@@ -869,6 +1088,27 @@ def dot_products(W):
 )
 def one_row_scaled(W):
     return coherence((unit(W) @ W.mT).abs())
+
+
+def coherence_from(W, scale, transpose=lambda W: W.mT):
+    return coherence((scale(W) @ transpose(scale(W))).abs())
+
+
+for name, hint, wrong in not_the_rows(coherence_from):
+    max_coherence.misconception(hint, name)(wrong)
+
+
+@max_coherence.misconception(FILLED_DIAGONAL)
+def diagonal_of_one_model(W):
+    return (unit(W) @ unit(W).mT).abs().fill_diagonal_(0.0).amax(dim=(-2, -1))
+
+
+@max_coherence.misconception(
+    "You compare each direction with the next one only. The worst pair may be any two: look at all pairs, in the table "
+    "of cosines of shape (n, n)."
+)
+def neighbors_alone(W):
+    return (unit(W)[..., 1:, :] * unit(W)[..., :-1, :]).sum(dim=-1).abs().amax(dim=-1)
 
 
 @max_coherence.misconception(
