@@ -19,10 +19,10 @@ from tabulate import tabulate
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from mlcourse.trainings.word2vec import king_james_ids
 from mlcourse.word2vec import (
     SkipGramSettings,
     expected_sgns_loss,
-    king_james_ids,
     library_keep_probability,
     noise_distribution,
     skipgram_pairs,

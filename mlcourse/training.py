@@ -1,8 +1,8 @@
 """Trainings that take minutes: run once, kept with all that decided their result.
 
-A chapter declares its trainings in ``TRAININGS``. ``make`` runs those whose result is not there yet, and the page of
-the chapter reads it. A result is kept under a digest of its settings, its seed and its code, so that it is made anew
-when one of them changes, and never otherwise.
+A chapter declares its trainings in ``mlcourse/trainings``. ``make`` runs those whose result is not there yet, and the
+page of the chapter reads it. A result is kept under a digest of its settings, its seed and its code, so that it is made
+anew when one of them changes, and never otherwise.
 """
 
 from __future__ import annotations

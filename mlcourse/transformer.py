@@ -25,22 +25,16 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from mlcourse.attention import causal_mask, merge_heads, multi_head_attention, sinusoidal_positions, split_heads
-from mlcourse.device import default_device
-from mlcourse.training import Arrays, Training
 from mlcourse.validation import require_floating, require_shapes
 
 __all__ = [
     "GPT",
-    "TRAININGS",
-    "Characters",
     "GPTConfig",
     "LayerCache",
     "causal_attention",
-    "character_split",
     "count_flops_and_parameters",
     "embed_tokens_and_positions",
     "encoder_block",
-    "evaluate_windows",
     "feed_forward",
     "generate_with_cache",
     "gpt_forward",
@@ -55,8 +49,6 @@ __all__ = [
     "sample",
     "sandwich_stack",
     "train",
-    "train_characters",
-    "witten_bell_bits",
 ]
 
 Weights = dict[str, Any]
@@ -192,7 +184,9 @@ def pre_norm_block(
 ) -> Float[Tensor, "*batch T C"]:
     r"""Return the stream after one block of GPT-2: attend, then work row by row; each half reads a normed copy.
 
-    .. math:: m = x + \operatorname{att}(\operatorname{norm}_1(x)), \qquad y = m + \operatorname{ff}(\operatorname{norm}_2(m))
+    .. math::
+        m = x + \operatorname{att}(\operatorname{norm}_1(x)), \qquad
+        y = m + \operatorname{ff}(\operatorname{norm}_2(m))
 
     Parameters
     ----------
@@ -217,7 +211,7 @@ def pre_norm_block(
     >>> block = init_weights(config, generator=torch.Generator().manual_seed(0))["blocks"][0]
     >>> pre_norm_block(torch.ones(3, 4, 6), block, n_heads=2).shape
     torch.Size([3, 4, 6])
-    """  # noqa: E501
+    """
     require_floating(x=x)
     require_shapes(x=(x, "... T C"), W_Q=(block["W_Q"], "C N*H"), W_1=(block["W_1"], "C D"), W_2=(block["W_2"], "D C"))
     x = x + causal_attention(norm(x, block["gain_1"], block["shift_1"]), block, n_heads, cache)
@@ -661,160 +655,3 @@ def count_flops_and_parameters(V: int, C: int, L: int, T_max: int, T: int, B: in
     flops = 2 * B * T * (L * (projections + feed + pairs) + C * V)
     block = projections + feed + 4 * C + 4 * C + C  # matrices, two norms, two biases
     return flops, V * C + T_max * C + L * block + 2 * C
-
-
-# A model of characters, and the model to beat
-
-
-@dataclass(frozen=True)
-class Characters:
-    """A text as numbers: character i of ``alphabet`` is token i. The last tenth is held out."""
-
-    alphabet: str
-    train: Int[Tensor, " n"]
-    heldout: Int[Tensor, " m"]
-
-    def encode(self, text: str) -> Int[Tensor, " T"]:
-        """Return the tokens of a text."""
-        return torch.tensor([self.alphabet.index(character) for character in text])
-
-    def decode(self, tokens: Int[Tensor, " T"]) -> str:
-        """Return the text of tokens."""
-        return "".join(self.alphabet[i] for i in tokens.tolist())
-
-
-def character_split(text: str | None = None) -> Characters:
-    """Return a text (the King James Bible if none is given) as tokens, its last tenth held out."""
-    if text is None:
-        from mlcourse.data import king_james
-
-        text = king_james().text
-    alphabet = "".join(sorted(set(text)))
-    tokens = torch.from_numpy(np.searchsorted(np.array(list(alphabet)), np.array(list(text))))
-    n = len(tokens) * 9 // 10
-    return Characters(alphabet, tokens[:n], tokens[n:])
-
-
-def witten_bell_bits(
-    train: Int[np.ndarray, " n"], heldout: Int[np.ndarray, " m"], max_order: int, n_tokens: int
-) -> Float[np.ndarray, "{max_order} m"]:
-    r"""Return how many bits the n-gram models of order 1 to max_order need for each held-out token.
-
-    .. math:: p(w \mid c) = \frac{n(c\,w) + d(c)\, p(w \mid c')}{n(c) + d(c)}
-
-    A model of order k sees the context c of the k - 1 tokens before w. n counts in the training text, d(c) is the
-    number of different tokens that followed c there, and c' is c without its oldest token. Below the empty context
-    every token has probability 1 / n_tokens. The first tokens have shorter contexts.
-
-    Source: the smoothing of Witten and Bell, in its interpolated form.
-    """
-    if max_order < 1 or n_tokens**max_order >= 2**63:
-        raise ValueError(f"max_order = {max_order} but n_tokens = {n_tokens}: contexts must fit into 63 bits.")
-    p = np.full((max_order, len(heldout)), 1 / n_tokens)
-    past, seen = np.zeros(len(train), np.int64), np.zeros(len(heldout), np.int64)  # contexts of k tokens as one number
-    for k in range(min(max_order, len(train), len(heldout))):
-        if k:  # the same contexts, with one token more in front
-            past = past[1:] + train[: len(train) - k].astype(np.int64) * n_tokens ** (k - 1)
-            seen = seen[1:] + heldout[: len(heldout) - k].astype(np.int64) * n_tokens ** (k - 1)
-        pairs, pair_counts = np.unique(past * n_tokens + train[k:], return_counts=True)
-        known, first = np.unique(pairs // n_tokens, return_index=True)
-        followers = np.diff(np.append(first, len(pairs)))  # d(c)
-        counts = np.add.reduceat(pair_counts, first)  # n(c)
-        n_c, d_c = _look_up(known, counts, seen), _look_up(known, followers, seen)
-        n_cw = _look_up(pairs, pair_counts, seen * n_tokens + heldout[k:])
-        better = np.where(n_c > 0, (n_cw + d_c * p[k, k:]) / np.maximum(n_c + d_c, 1), p[k, k:])
-        p[k:, k:] = better  # higher orders start from here
-    return -np.log2(p)
-
-
-def _look_up(keys: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Return the value of each wanted key, 0 where it is not there; keys are sorted."""
-    asked, back = np.unique(wanted, return_inverse=True)  # in order, neighbors are looked for near each other: faster
-    place = np.searchsorted(keys, asked).clip(max=len(keys) - 1)
-    return np.where(keys[place] == asked, values[place], 0)[back]
-
-
-@torch.no_grad()
-def evaluate_windows(
-    predict: Callable[[Tensor], Tensor], tokens: Int[Tensor, " n"], T: int, batch: int = 64, every: int = 1
-) -> Float[np.ndarray, "windows T"]:
-    """Return the surprise in nats at each position of windows of T that lie side by side, or of each ``every``-th."""
-    windows = tokens[: (len(tokens) - 1) // T * T].reshape(-1, T)  # (n,) -> (windows, T)
-    targets = tokens[1 : windows.numel() + 1].reshape(-1, T)
-    nats = [
-        F.cross_entropy(predict(x).mT.float(), y, reduction="none")  # (B, T, V) -> (B, V, T); -> (B, T)
-        for x, y in zip(windows[::every].split(batch), targets[::every].split(batch), strict=True)
-    ]
-    return torch.cat(nats).cpu().numpy()
-
-
-@dataclass(frozen=True)
-class CharacterSettings:
-    """What decides the training of the character model: many small steps, the rate falling to 0 at the last one."""
-
-    T: int = 64
-    width: int = 96
-    n_heads: int = 4
-    n_layers: int = 3
-    batch: int = 12
-    steps: int = 6500
-    learning_rate: float = 3e-3
-    warmup: int = 100
-    look_every: int = 250
-    bf16: bool = False
-
-
-def train_characters(settings: CharacterSettings, seed: int) -> Arrays:
-    """Train a character GPT and measure it on held-out text beside n-gram models.
-
-    Returns
-    -------
-    dict of arrays
-        Bits are on held-out characters in the second half of a window, the same ones for all models, and a mean.
-        ``gpt`` and ``ngrams`` (8,): bits of the GPT and of n-grams of order 1 to 8; ``margin`` (8,): standard errors of
-        the differences. ``looked_at`` and ``looked``: steps done, and bits on one window in 16 then; ``levels`` (8,):
-        bits of the n-grams on the same. ``by_position`` (T,): bits of the GPT at each position of a window. ``loss``
-        (steps,) in nats. ``weights/NAME``.
-    """
-    data, device, T = character_split(), default_device(), settings.T
-    config = GPTConfig(len(data.alphabet), T, settings.width, settings.n_heads, settings.n_layers)
-    model = GPT(config, generator=torch.Generator(device).manual_seed(seed), device=device)
-    heldout, looked = data.heldout.to(device), dict[int, float]()
-
-    def bits(every: int) -> np.ndarray:
-        return evaluate_windows(model, heldout, T, every=every) / np.log(2)  # (windows, T)
-
-    def look(done: int) -> None:
-        if done % settings.look_every == 0 or done == settings.steps:
-            looked[done] = float(bits(16)[:, T // 2 :].mean())
-
-    loss = train(
-        model,
-        model.parameters(),
-        random_windows(data.train.to(device), T, settings.batch, torch.Generator().manual_seed(seed)),
-        steps=settings.steps,
-        learning_rate=settings.learning_rate,
-        warmup=settings.warmup,
-        bf16=settings.bf16,
-        after_step=look,
-    )
-    ours = bits(1)
-    peers = witten_bell_bits(data.train.numpy(), data.heldout.numpy(), 8, len(data.alphabet))[:, 1 : ours.size + 1]
-    peers = peers.reshape(8, *ours.shape)[:, :, T // 2 :]  # (8, windows T) -> (8, windows, T / 2)
-    better = (peers - ours[:, T // 2 :]).mean(-1)  # (8, windows)
-    return {
-        "loss": loss,
-        "looked_at": np.array(list(looked)),
-        "looked": np.array(list(looked.values())),
-        "levels": peers[:, ::16].mean((1, 2)),
-        "by_position": ours.mean(0),
-        "gpt": ours[:, T // 2 :].mean(),
-        "ngrams": peers.mean((1, 2)),
-        "margin": better.std(-1) / sqrt(len(ours)),
-        **{f"weights/{name}": value.cpu().numpy() for name, value in model.state_dict().items()},
-    }
-
-
-TRAININGS = (
-    Training("transformer.characters", train_characters, CharacterSettings(), CharacterSettings(steps=28_000)),
-)

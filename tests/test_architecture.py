@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -32,9 +33,24 @@ def imported(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", REFERENCES, ids=lambda path: path.stem)
-def test_references_import_neither_exercises_nor_grading(path):
+TRAININGS = sorted((PACKAGE / "trainings").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", [*REFERENCES, *TRAININGS], ids=lambda path: f"{path.parent.name}.{path.stem}")
+def test_references_and_trainings_import_neither_exercises_nor_grading(path):
     assert not [name for name in imported(path) if name.startswith(("mlcourse.exercises", "mlcourse.grading"))]
+
+
+@pytest.mark.parametrize("path", REFERENCES, ids=lambda path: path.stem)
+def test_references_know_no_training(path):
+    assert not [name for name in imported(path) if name.startswith("mlcourse.trainings")]
+
+
+@pytest.mark.parametrize("chapter", sorted(set(chapters()) & {path.stem for path in TRAININGS}))
+def test_every_training_of_a_chapter_bears_its_name(chapter):
+    declared = importlib.import_module(f"mlcourse.trainings.{chapter}").TRAININGS
+    assert declared
+    assert all(training.name.startswith(f"{chapter}.") for training in declared)
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "grading").rglob("*.py")), ids=lambda path: path.stem)

@@ -16,11 +16,8 @@ from torch.func import functional_call, jacrev, vmap
 from mlcourse.ntk import (
     RELU,
     TANH,
-    TRAININGS,
     Activation,
     Network,
-    Scales,
-    Widths,
     backpropagate,
     curvature_norm,
     empirical_ntk,
@@ -33,18 +30,15 @@ from mlcourse.ntk import (
     laziness,
     linearized_outputs,
     linearized_predictions,
-    measure_scales,
-    measure_widths,
     network_jacobian,
     network_kernel,
-    parity,
     random_network,
     relative_kernel_change,
     standard_network,
     steps_to_tolerance,
-    two_digits,
     with_parameters,
 )
+from mlcourse.trainings.ntk import TRAININGS, Scales, Widths, measure_scales, measure_widths, parity, two_digits
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device and a CUDA build of PyTorch")
 DEVICES = ["meta", pytest.param("cuda", marks=needs_cuda)]

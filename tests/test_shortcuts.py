@@ -521,6 +521,10 @@ VIOLATIONS = {
         "mlcourse.exercises.find",
         "from mlcourse.exercises import find\ndef f(x): return find('attention.causal_mask').reference(x, x)",
     ),
+    "reference through a training": (
+        "mlcourse.trainings.transformer",
+        "from mlcourse.trainings.transformer import GPT\ndef f(x): return GPT(x)",
+    ),
     "evaluate": (
         "mlcourse.grading.evaluate",
         "from mlcourse.grading import evaluate\ndef f(x): return evaluate('a', x)",
@@ -1006,9 +1010,9 @@ def test_a_helper_that_replaces_itself_honestly_is_no_shortcut():
     assert find_shortcuts([CALLS_HELPER], {"toy.f": check}, {"helper": honest}) == {}
 
 
-@pytest.mark.parametrize(
-    "text", ["x = " + "-" * 100_000 + "1", "x = [" + "f(0)," * 1_700_000 + "]"], ids=["deep", "long"]
-)
-def test_a_module_that_cannot_be_searched_is_said_to(text):
+@pytest.mark.parametrize("text", ["x = " + "-" * 100_000 + "1", "x = [" + "f(0)," * 4_000 + "]"], ids=["deep", "long"])
+def test_a_module_that_cannot_be_searched_is_said_to(text, monkeypatch):
+    for module in ("mlcourse.grading.shortcuts", "mlcourse.grading.shortcuts.interpreter"):
+        monkeypatch.setattr(f"{module}.MAX_STEPS", 3_000)  # a tree of millions would fill the memory
     with pytest.raises(ExhaustedError):
         find_shortcuts(["x = 1"], {}, {"helper": text})

@@ -12,6 +12,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics.pairwise import cosine_similarity
 
 from mlcourse import superposition as sp
+from mlcourse.trainings import superposition as trainings
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device and a CUDA build of PyTorch")
 DEVICES = ["meta", pytest.param("cuda", marks=needs_cuda)]
@@ -468,8 +469,8 @@ def test_greedy_packing_equals_a_plain_loop(m, epsilon):
 
 
 def test_the_phase_diagram_keeps_the_best_of_its_starts():
-    tiny = sp.PhaseSettings(grid=3, seeds=5, recipe=sp.Recipe(steps=400, batch=128, rate=0.03))
-    arrays = sp.run_phase(tiny, seed=0)
+    tiny = trainings.PhaseSettings(grid=3, seeds=5, recipe=sp.Recipe(steps=400, batch=128, rate=0.03))
+    arrays = trainings.run_phase(tiny, seed=0)
     assert arrays["W"].shape == arrays["b"].shape == (3, 3, 2)
     assert arrays["density"] == pytest.approx([0.01, 0.1, 1.0])
     assert arrays["ratio"] == pytest.approx([0.1, 1.0, 10.0])
@@ -478,23 +479,25 @@ def test_the_phase_diagram_keeps_the_best_of_its_starts():
     assert lengths[2, 0] == pytest.approx([1, 0], abs=0.1)  # dense: the more important one
     assert lengths[2, 2] == pytest.approx([0, 1], abs=0.1)
     assert arrays["b"][2, 0] == pytest.approx([0, 0.5], abs=0.1)
-    again = sp.run_phase(tiny, seed=0)
+    again = trainings.run_phase(tiny, seed=0)
     assert all(np.array_equal(arrays[name], again[name]) for name in arrays)
 
 
 def test_the_phase_diagram_chooses_by_the_loss(monkeypatch):
     """With losses that rise from start to start the first of each cell is kept, and the last if they fall."""
-    tiny = sp.PhaseSettings(grid=2, seeds=3, recipe=sp.Recipe(steps=1, batch=2, rate=0.01))
+    tiny = trainings.PhaseSettings(grid=2, seeds=3, recipe=sp.Recipe(steps=1, batch=2, rate=0.01))
     start = torch.randn(12, 2, 1, generator=torch.Generator().manual_seed(0)) * 0.7
     for sign, chosen in ((1, 0), (-1, 2)):
-        monkeypatch.setattr(sp, "held_out_loss", lambda W, *_args, sign=sign, **_kw: sign * torch.arange(float(len(W))))
-        W = torch.from_numpy(sp.run_phase(tiny, seed=0)["W"])
+        monkeypatch.setattr(
+            trainings, "held_out_loss", lambda W, *_args, sign=sign, **_kw: sign * torch.arange(float(len(W)))
+        )
+        W = torch.from_numpy(trainings.run_phase(tiny, seed=0)["W"])
         close(W, start.view(2, 2, 3, 2)[:, :, chosen], 0.011)
 
 
 def test_the_plateaus_run_from_dense_to_sparse():
-    tiny = sp.PlateauSettings(features=6, hidden=2, densities=3, recipe=sp.Recipe(steps=20, batch=16, rate=0.01))
-    arrays = sp.run_plateaus(tiny, seed=0)
+    tiny = trainings.PlateauSettings(features=6, hidden=2, densities=3, recipe=sp.Recipe(steps=20, batch=16, rate=0.01))
+    arrays = trainings.run_plateaus(tiny, seed=0)
     assert arrays["W"].shape == (3, 6, 2)
     assert arrays["b"].shape == (3, 6)
     assert 1 / arrays["density"] == pytest.approx(np.geomspace(10**0.06, 10**0.85, 3), rel=1e-5)
@@ -507,16 +510,16 @@ def test_the_plateaus_are_trained_at_the_densities_that_they_report(monkeypatch)
         asked.update(sparsity=sparsity, importance=importance, n_hidden=n_hidden)
         return torch.zeros(3, 6, 2), torch.zeros(3, 6)
 
-    monkeypatch.setattr(sp, "train_instances", spy)
-    arrays = sp.run_plateaus(sp.PlateauSettings(features=6, hidden=2, densities=3), seed=0)
+    monkeypatch.setattr(trainings, "train_instances", spy)
+    arrays = trainings.run_plateaus(trainings.PlateauSettings(features=6, hidden=2, densities=3), seed=0)
     assert 1 - asked["sparsity"].numpy() == pytest.approx(arrays["density"], abs=1e-6)
     assert asked["n_hidden"] == 2
     assert torch.equal(asked["importance"], torch.ones(3, 6))
 
 
 def test_trainings_are_declared_for_this_chapter():
-    assert [training.name for training in sp.TRAININGS] == ["superposition.phase", "superposition.plateaus"]
-    assert all(training.settings != training.full for training in sp.TRAININGS)
+    assert [training.name for training in trainings.TRAININGS] == ["superposition.phase", "superposition.plateaus"]
+    assert all(training.settings != training.full for training in trainings.TRAININGS)
 
 
 # Errors name both sides

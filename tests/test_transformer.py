@@ -14,19 +14,23 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mlcourse.attention import causal_mask, multi_head_attention, sinusoidal_positions
 from mlcourse.training import Training
-from mlcourse.transformer import (
-    GPT,
+from mlcourse.trainings.transformer import (
     TRAININGS,
     Characters,
     CharacterSettings,
+    character_split,
+    evaluate_windows,
+    train_characters,
+)
+from mlcourse.trainings.witten_bell import witten_bell_bits
+from mlcourse.transformer import (
+    GPT,
     GPTConfig,
     LayerCache,
     causal_attention,
-    character_split,
     count_flops_and_parameters,
     embed_tokens_and_positions,
     encoder_block,
-    evaluate_windows,
     feed_forward,
     generate_with_cache,
     gpt_forward,
@@ -41,8 +45,6 @@ from mlcourse.transformer import (
     sample,
     sandwich_stack,
     train,
-    train_characters,
-    witten_bell_bits,
 )
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device and a CUDA build of PyTorch")
@@ -601,7 +603,7 @@ def test_the_training_that_the_page_shows_is_declared():
 def test_a_short_training_returns_what_the_page_shows(monkeypatch):
     monkeypatch.setenv("MLCOURSE_DEVICE", "cpu")
     text = "the cat sat on the mat; the rat sat on the hat. " * 60
-    monkeypatch.setattr("mlcourse.transformer.character_split", lambda: character_split(text))
+    monkeypatch.setattr("mlcourse.trainings.transformer.character_split", lambda: character_split(text))
     choice = CharacterSettings(T=16, width=16, n_heads=2, n_layers=1, batch=4, steps=30, look_every=20)
     arrays = train_characters(choice, 0)
     data = character_split(text)

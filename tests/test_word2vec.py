@@ -14,8 +14,9 @@ from torch.nn import functional as F
 
 from mlcourse import word2vec
 from mlcourse.data import king_james
+from mlcourse.trainings import word2vec as trainings
+from mlcourse.trainings.word2vec import TRAININGS, king_james_ids
 from mlcourse.word2vec import (
-    TRAININGS,
     SkipGram,
     SkipGramSettings,
     analogy,
@@ -26,7 +27,6 @@ from mlcourse.word2vec import (
     expected_sgns_loss,
     full_softmax_loss,
     keep_probability,
-    king_james_ids,
     library_keep_probability,
     most_similar,
     noise_distribution,
@@ -613,7 +613,7 @@ def replaced_text(monkeypatch):
     sentences, _ = two_topics()
     words, counts = build_vocabulary([[f"w{i}" for i in row] for row in sentences])
     ids = encode([[f"w{i}" for i in row] for row in sentences], words)
-    monkeypatch.setattr(word2vec, "king_james_ids", lambda: (words, counts, ids, ids[:3]))
+    monkeypatch.setattr(trainings, "king_james_ids", lambda: (words, counts, ids, ids[:3]))
     return words, counts
 
 
@@ -661,7 +661,7 @@ def test_our_trainings_differ_in_the_words_they_keep_and_use_one_thread(monkeypa
         seen.append((torch.get_num_threads(), generator.initial_seed(), keep))
         return SkipGram(len(counts), settings.d).requires_grad_(False)
 
-    monkeypatch.setattr(word2vec, "train_skipgram", recorder)
+    monkeypatch.setattr(trainings, "train_skipgram", recorder)
     settings = replace(TINY, threshold=0.01)
     threads = torch.get_num_threads()
     torch.set_num_threads(2)

@@ -8,7 +8,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 MISSING = object()
-LEADING_TO_REFERENCES = ("mlcourse.exercises", "mlcourse.grading.evaluate")
+LEADING_TO_REFERENCES = ("mlcourse.exercises", "mlcourse.trainings", "mlcourse.grading.evaluate")
 
 
 def resolve(name: str) -> Any:
