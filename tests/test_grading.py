@@ -442,6 +442,17 @@ def test_a_factor_is_named_only_where_all_wrong_values_share_it():
     assert "times" not in mixed.detail
 
 
+def test_an_index_has_no_factor():
+    found = difference(PlainArray("numpy", np.array([6, 2])), PlainArray("numpy", np.array([3, 1])), 1e-6, 1e-9)
+    assert found.detail == "at [0] you return 6, expected 3"
+
+
+def test_an_array_with_a_dimension_is_no_number_but_its_shape_is_at_fault():
+    found = difference(numbers(1.0), 1.0, 1e-6, 1e-9)
+    assert found.headline == "wrong shape"
+    assert found.detail == "you return a NumPy array of shape (1,) and dtype float64, expected one number"
+
+
 def test_a_named_tuple_is_a_tuple():
     assert difference(to_plain(Fit(1.0, 2.0)), (1.0, 2.0), 1e-6, 1e-9) is None
 

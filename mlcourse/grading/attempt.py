@@ -176,7 +176,8 @@ class Attempt:
         assert self.branch is not None
         home = f"mlcourse.{exercise.chapter}"
         request = {"expression": expression, "forbidden": list(exercise.forbidden), "home": home}
-        return picked_of(self.branch.ask(PICK_SECONDS, do="pick", **request))
+        patience = min(PICK_SECONDS, max(self.session.left, 1.0))  # once over, a second for one that answers at once
+        return picked_of(self.branch.ask(patience, do="pick", **request))
 
     def _candidate(self, exercise: Exercise, handle: int) -> RemoteCandidate:
         assert self.branch is not None

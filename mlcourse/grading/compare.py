@@ -73,6 +73,8 @@ def _wrong_type(got: Any, expected: Any, where: str) -> Difference:
 
 
 def _number_difference(got: Any, expected: Any, rtol: float, atol: float, where: str) -> Difference | None:
+    if isinstance(got, PlainArray) and got.data.shape:
+        return Difference(f"wrong shape{where}", f"you return {name_of(got)}, expected one number")
     if not _is_number(got):
         return _wrong_type(got, expected, where)
     theirs = got.data.item() if isinstance(got, PlainArray) else got
@@ -114,11 +116,11 @@ def _array_difference(got: Any, expected: PlainArray, rtol: float, atol: float, 
 
 def _value_difference(theirs: np.ndarray, ours: np.ndarray, wrong: np.ndarray, where: str) -> Difference:
     index = tuple(int(i) for i in np.argwhere(wrong)[0])
+    factor = _shared_ratio(theirs[wrong], ours[wrong]) if ours.dtype.kind in "fc" else ""  # an index has no factor
     count = "" if wrong.all() else f"; {int(wrong.sum())} of {wrong.size} values are wrong"
     return Difference(
         f"wrong values{where} (shape {ours.shape} is right)",
-        f"at {list(index)} you return {_compared(theirs[index], ours[index])}"
-        f"{_shared_ratio(theirs[wrong], ours[wrong])}{count}",
+        f"at {list(index)} you return {_compared(theirs[index], ours[index])}{factor}{count}",
     )
 
 
