@@ -648,7 +648,9 @@ def test_the_function_that_fails_is_named():
     [
         ("is_linear", weights_that_sum_to_one, "shift_subtracted"),
         ("is_linear", lambda f, x, z, c: np.allclose(f(x - z), f(x) - f(z)), "additivity_only"),
-        ("is_linear", lambda f, x, z, c: np.isclose(np.mean(f(c * x + z)), np.mean(c * f(x) + f(z))), "sums_compared"),
+        ("is_linear", lambda f, x, z, c: np.isclose(np.mean(f(c * x + z)), np.mean(c * f(x) + f(z))),
+         "one_number_compared"),
+        ("is_linear", lambda f, x, z, c: np.isclose(f(c * x + z)[0], c * f(x)[0] + f(z)[0]), "one_number_compared"),
         ("is_linear", lambda f, x, z, c: np.allclose(f(x + z), f(x) + f(z)) and np.allclose(f(2 * x), 2 * f(x)),
          "additivity_only"),
         ("matmul_as_dots", lambda X, W, dot: np.einsum("ik,kj->ij", X, W), "the_operator"),

@@ -97,6 +97,22 @@ def falling_with_overflow_below(z):
     return np.exp(-z) / (1 + np.exp(-z))
 
 
+PARENTHESES = (
+    "The denominator ends too early: / is worked off before +, so 1 / 1 + e^-z is 1 + e^-z. Put the whole denominator "
+    "into parentheses."
+)
+
+
+@sigmoid.misconception(PARENTHESES)
+def parentheses_missing(z):
+    return 1 / 1 + np.exp(-z)
+
+
+@sigmoid.misconception(PARENTHESES)
+def parentheses_missing_in_the_other_form(z):
+    return np.exp(z) / 1 + np.exp(z)
+
+
 @sigmoid.misconception(
     "Nothing of yours is below one half: with -abs(z) in 1 / (1 + e^...) a negative z is treated as a positive one. "
     "For a negative z take the other formula, e^z / (1 + e^z)."
@@ -361,6 +377,26 @@ def one_sum_for_all(z, axis):
     return powers / powers.sum()
 
 
+AND_NO_SHIFT = " (And e^1000 is infinite: subtract the largest logit of each slice first.)"
+
+
+@softmax.misconception(
+    "All entries together sum to 1. Each slice along the axis is a case of its own: give sum the axis, and "
+    "keepdims=True." + AND_NO_SHIFT
+)
+def one_sum_for_all_and_no_shift(z, axis):
+    with quiet():
+        return np.exp(z) / np.exp(z).sum()
+
+
+@softmax.misconception(
+    "You always work along axis 1. The argument `axis` says along which one the result sums to 1." + AND_NO_SHIFT
+)
+def always_axis_one_and_no_shift(z, axis):
+    with quiet():
+        return np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+
+
 @softmax.misconception(
     "e^1000 is infinite, and infinity over infinity is nan. Subtract the largest logit first: that changes no share, "
     "because it divides numerator and denominator by the same number."
@@ -423,10 +459,20 @@ def logarithm_of_softmax(z, axis):
     return z - np.expand_dims(log_sum(z, axis), axis)
 
 
-@softmax.misconception(
+LARGEST_GETS_LEAST = (
     "You use e^-z, so the largest logit gets the smallest share. Subtract the maximum FROM the logits, not the other "
     "way around."
 )
+
+
+@softmax.misconception(LARGEST_GETS_LEAST)
+def logits_subtracted_from_the_maximum(z, axis):
+    with quiet():
+        powers = np.exp(z.max(axis=axis, keepdims=True) - z)
+        return powers / powers.sum(axis=axis, keepdims=True)
+
+
+@softmax.misconception(LARGEST_GETS_LEAST)
 def largest_gets_least(z, axis):
     return shares(-z, axis)
 
@@ -507,6 +553,27 @@ def logsumexp(rng):
 def nothing_taken_out(z, axis):
     with quiet():
         return np.log(np.exp(z).sum(axis=axis))
+
+
+TAKE_IT_OUT = " (And take the largest number of each slice out of the sum: e^1000 is infinite.)"
+
+
+@logsumexp.misconception("You sum over everything. Only the given axis disappears." + TAKE_IT_OUT)
+def everything_summed_and_nothing_taken_out(z, axis):
+    with quiet():
+        return np.log(np.exp(z).sum())
+
+
+@logsumexp.misconception("The axis is still there, with length 1: leave keepdims=True out." + TAKE_IT_OUT)
+def axis_kept_and_nothing_taken_out(z, axis):
+    with quiet():
+        return np.log(np.exp(z).sum(axis=axis, keepdims=True))
+
+
+@logsumexp.misconception("You always sum along axis 1. The argument `axis` says which one disappears." + TAKE_IT_OUT)
+def axis_one_summed_and_nothing_taken_out(z, axis):
+    with quiet():
+        return np.log(np.exp(z).sum(axis=1))
 
 
 @logsumexp.misconception(
@@ -754,6 +821,67 @@ small_number(SMALL_NUMBER_IN_THE_LOGARITHM, "at_least_the_machine_epsilon")(at_l
 small_number(SMALL_NUMBER_IN_THE_LOGARITHM, "at_least_the_smallest_normal_number")(at_least(np.finfo(float).tiny))
 
 
+def unshifted(logits):
+    """Softmax whose exponentials overflow."""
+    powers = np.exp(logits)
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def rounded(logits):
+    """Softmax whose small shares are rounded to 0."""
+    return shares(logits, 1)
+
+
+# Most of these mistakes are made on the way through the probabilities, and then two things are wrong at once.
+THROUGH_THE_PROBABILITY = {
+    "unshifted": (unshifted, " (And e^1000 is infinite: the surprise is logsumexp(z) - z at the true class.)"),
+    "rounded": (
+        rounded,
+        " (And a hopeless class is rounded to 0: the surprise is logsumexp(z) - z at the true class.)",
+    ),
+}
+THROUGH_THE_PROBABILITY_AND = {
+    "sum_for_mean": ("You sum over the examples. The mean is asked: divide by n.", np.sum),
+    "log_likelihood": ("The sign is reversed: the NEGATIVE of the logarithm is the loss.", lambda loss: -np.mean(loss)),
+    "one_per_example": ("You return one surprise per example. Their mean is asked: one number.", lambda loss: loss),
+}
+
+
+def through_the_probability(way, end, pick=at):
+    def loss(logits, labels):
+        with quiet():
+            return end(-np.log(pick(way(logits), labels)))
+
+    return loss
+
+
+for kind, (way, remark) in THROUGH_THE_PROBABILITY.items():
+    for mistake, (hint, end) in THROUGH_THE_PROBABILITY_AND.items():
+        declare = cross_entropy_from_logits.misconception(hint + remark, f"{mistake}_{kind}")
+        declare(through_the_probability(way, end))
+    declare = cross_entropy_from_logits.misconception(
+        "`table[:, labels]` picks, for every example, the columns of ALL labels. One entry per row is needed: "
+        "table[np.arange(n), labels]." + remark,
+        f"all_labels_for_every_row_{kind}",
+    )
+    declare(through_the_probability(way, np.mean, lambda table, labels: table[:, labels]))
+
+
+def plus_and_unshifted(number):
+    def loss(logits, labels):
+        with quiet():
+            return -np.log(at(unshifted(logits), labels) + number).mean()
+
+    return loss
+
+
+for digits in (6, 7, 8, 9, 10, 12, 15, 16):
+    small_number(
+        SMALL_NUMBER_IN_THE_LOGARITHM + " (And e^1000 is infinite, with a nan behind it.)",
+        f"plus_1e_{digits}_unshifted",
+    )(plus_and_unshifted(10.0**-digits))
+
+
 @cross_entropy_from_logits.misconception(
     "You subtract the label itself, the NUMBER of the true class. Subtract the logit that stands at its place: "
     "logits[np.arange(n), labels]."
@@ -877,10 +1005,21 @@ def one_minus_the_probability(logits, labels):
     return (1 - at(shares(logits, 1), labels)).mean()
 
 
-@cross_entropy_from_logits.misconception(
+YES_OR_NO = (
     "You treat each class as a question of its own, with a sigmoid and a loss for yes and no, and add them up. Here "
     "exactly one class is true: one softmax, and the surprise at that class alone."
 )
+
+
+@cross_entropy_from_logits.misconception(YES_OR_NO)
+def yes_or_no_through_the_probability(logits, labels):
+    true = np.arange(logits.shape[1]) == labels[:, None]
+    with quiet():
+        p = 1 / (1 + np.exp(-logits))
+        return -(true * np.log(p) + (1 - true) * np.log(1 - p)).sum(axis=1).mean()
+
+
+@cross_entropy_from_logits.misconception(YES_OR_NO)
 def yes_or_no_for_each_class(logits, labels):
     true = np.arange(logits.shape[1]) == labels[:, None]
     return np.logaddexp(0, np.where(true, -logits, logits)).sum(axis=1).mean()
@@ -1027,6 +1166,31 @@ def one_subtracted_in_whole_rows(logits, labels):
 )
 def one_not_divided_by_n(logits, labels):
     return shares(logits, 1) / len(labels) - truth(logits, labels)
+
+
+@cross_entropy_gradient.misconception(
+    "Only the truth is divided by n: / is worked off before -. Put the difference into parentheses, (p - Y) / n."
+)
+def truth_alone_divided_by_n(logits, labels):
+    return shares(logits, 1) - truth(logits, labels) / len(labels)
+
+
+@cross_entropy_gradient.misconception(
+    "All probabilities together sum to 1. Each ROW is one example and must sum to 1 by itself: give sum axis=1, and "
+    "keepdims=True."
+)
+def one_sum_for_all_examples(logits, labels):
+    powers = np.exp(logits - logits.max())
+    return (powers / powers.sum() - truth(logits, labels)) / len(labels)
+
+
+@cross_entropy_gradient.misconception(
+    "The loss is a mean over n examples, so each slope must be divided by n. (And e^1000 is infinite: subtract the "
+    "largest logit of each row before you take exponentials.)"
+)
+def not_divided_by_n_and_not_shifted(logits, labels):
+    with quiet():
+        return unshifted(logits) - truth(logits, labels)
 
 
 @cross_entropy_gradient.misconception(
@@ -1566,9 +1730,18 @@ def diagonal_only(A, y, theta):
     return theta - g / np.diag(H)
 
 
-@newton_step.misconception(
+SIGMOID_MISSING = (
     "The sigmoid is missing: you compare the log-odds A theta with y. The residual is p - y with p = sigmoid(A theta)."
 )
+
+
+@newton_step.misconception(SIGMOID_MISSING + " The weights p (1 - p) need it too.")
+def log_odds_for_probabilities(A, y, theta):
+    z = A @ theta
+    return theta - np.linalg.solve(A.T @ ((z * (1 - z))[:, None] * A), A.T @ (z - y))
+
+
+@newton_step.misconception(SIGMOID_MISSING)
 def residual_of_the_log_odds(A, y, theta):
     _, H = slope_and_curvature(A, y, theta)
     return theta - np.linalg.solve(H, A.T @ (A @ theta - y))

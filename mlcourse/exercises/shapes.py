@@ -79,6 +79,22 @@ def only_the_length_of_z(X, Z):
     return X @ Z.T / nonzero(lengths(Z)).T
 
 
+@cosine_similarity.misconception(
+    "You divide by one length and MULTIPLY by the other: / and * are worked off from left to right. Put both lengths "
+    "into parentheses, X @ Z.T / (lengths_x * lengths_z)."
+)
+def parentheses_missing(X, Z):
+    return X @ Z.T / nonzero(lengths(X)) * lengths(Z).T
+
+
+@cosine_similarity.misconception(
+    "Lengths of shape (n, 1) and (m, 1) both run down the rows. Those of Z belong to the COLUMNS of the table: give "
+    "them the shape (1, m), or divide the rows by their lengths before you multiply."
+)
+def lengths_of_z_down_the_rows(X, Z):
+    return X @ Z.T / nonzero(lengths(X) * lengths(Z))
+
+
 SQUARED = (
     "You divide by the squared lengths. The length of a row is the ROOT of the sum of its squares: a root is missing."
 )
@@ -442,10 +458,31 @@ def square_of_the_rows(X, W, dot):
     return table
 
 
-@matmul_as_dots.misconception(
+@matmul_as_dots.misconception(WORKS_FOR_SQUARE)
+def square_table(X, W, dot):
+    table = np.zeros((X.shape[0], X.shape[0]))
+    for i in range(X.shape[0]):
+        for j in range(W.shape[1]):
+            table[i, j] = dot(X[i], W[:, j])
+    return table
+
+
+SHAPE_OF_X = (
     "Your result has the shape of X. The p columns of X are summed away; the columns of the result are the m columns "
     "of W: the shape is (n, m)."
 )
+
+
+@matmul_as_dots.misconception(SHAPE_OF_X)
+def table_like_the_first_factor(X, W, dot):
+    table = np.zeros_like(X)
+    for i in range(X.shape[0]):
+        for j in range(W.shape[1]):
+            table[i, j] = dot(X[i], W[:, j])
+    return table
+
+
+@matmul_as_dots.misconception(SHAPE_OF_X)
 def shape_of_the_first_factor(X, W, dot):
     table = np.zeros_like(X)
     for i in range(X.shape[0]):
@@ -674,15 +711,15 @@ def try_many_functions(candidate, x, z, c, W, b):
         "x in reverse order": lambda x: x[::-1],
         "zero, whatever x is": lambda x: np.zeros(2),
         "one, whatever x is": lambda x: np.ones(2),
-        "x, with its length moved from the last entry to the first": length_moved,
+        "x, with its length moved from the last entry to the one before": length_moved,
     }
     return {name: candidate(f, x.copy(), z.copy(), c) for name, f in functions.items()}
 
 
 def length_moved(x):
-    """Keep the sum of the entries, so that whoever compares sums alone is deceived."""
+    """Keep the sum of the entries and the first one, to deceive whoever compares nothing else."""
     length = np.sqrt(np.sum(np.abs(x) ** 2))
-    return np.concatenate([x[:1] + length, x[1:-1], x[-1:] - length])
+    return np.concatenate([x[:-2], x[-2:-1] + length, x[-1:] - length])
 
 
 @exercise("shapes.is_linear", reference=shapes.is_linear, points=6, run=try_many_functions)
@@ -798,10 +835,10 @@ def fixed_tolerance(f, x, z, c):
 
 
 @is_linear.misconception(
-    "You compare the sums of the entries. Two different vectors can have one sum: what is missing in one entry may be "
-    "too much in another. Compare entry by entry."
+    "You compare one number of each result, such as the sum of the entries or the first of them. Two different vectors "
+    "can agree there. Compare all entries: np.allclose."
 )
-def sums_compared(f, x, z, c):
+def one_number_compared(f, x, z, c):
     return bool(np.isclose(f(x + z).sum(), (f(x) + f(z)).sum()) and np.isclose(f(c * x).sum(), (c * f(x)).sum()))
 
 
@@ -880,6 +917,25 @@ def counted_from_one(ids, table):
 )
 def one_row_too_far(ids, table):
     return table[ids + 1]
+
+
+@embed.misconception(
+    "You put a row of zeros in front of the table, as if id 0 were kept for padding. Here id 0 is a token like all "
+    "others, and its vector is table[0]."
+)
+def row_kept_for_padding(ids, table):
+    return np.vstack([np.zeros(table.shape[1]), table])[ids]
+
+
+@embed.misconception(
+    "Your loop expects one axis, and hands a whole sequence of a batch to the table at once. ids may have any shape: "
+    "table[ids] needs no loop."
+)
+def loop_over_one_sequence(ids, table):
+    vectors = np.zeros((len(ids), table.shape[1]))
+    for t, i in enumerate(ids):
+        vectors[t] = table[i]
+    return vectors
 
 
 @embed.misconception(
@@ -1191,10 +1247,21 @@ def bias_inside_the_weights(weights, biases):
     return product(weights) + b, b
 
 
-@collapse_linear_layers.misconception(
+THROUGH_ITS_OWN_LAYER = (
     "You send each bias through its OWN layer too. It is added behind that layer: only the layers that follow "
     "transform it."
 )
+
+
+@collapse_linear_layers.misconception(THROUGH_ITS_OWN_LAYER)
+def bias_added_before_the_layer(weights, biases):
+    W, b = weights[0], biases[0]
+    for W_next, b_next in zip(weights[1:], biases[1:], strict=True):
+        W, b = W @ W_next, (b + b_next) @ W_next
+    return W, b
+
+
+@collapse_linear_layers.misconception(THROUGH_ITS_OWN_LAYER)
 def bias_through_its_own_layer(weights, biases):
     W, b = weights[0], biases[0] @ weights[0]
     for W_next, b_next in zip(weights[1:], biases[1:], strict=True):

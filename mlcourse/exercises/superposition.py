@@ -152,6 +152,14 @@ def bias_axis_at_the_end(x, W, b):
 
 
 @toy_forward.misconception(
+    "b.unsqueeze(1), or b[:, None], counts axes from the front. That fits one axis of instances, and there may be none "
+    "or more. Count from the back: b.unsqueeze(-2)."
+)
+def bias_axis_from_the_front(x, W, b):
+    return torch.relu(x @ W @ W.mT + b.unsqueeze(1))
+
+
+@toy_forward.misconception(
     "You take the softmax of the readout. Features are no classes that share one whole: any number of them may be on. "
     "Apply ReLU."
 )
@@ -538,6 +546,29 @@ def importance_without_an_axis(x, x_hat, importance):
 
 
 @importance_loss.misconception(
+    "importance.unsqueeze(1), or importance[:, None], counts axes from the front. That fits one axis of instances, and "
+    "there may be none or more. Count from the back: importance.unsqueeze(-2)."
+)
+def importance_axis_from_the_front(x, x_hat, importance):
+    return (importance.unsqueeze(1) * (x - x_hat).square()).sum(dim=-1).mean(dim=-1)
+
+
+@importance_loss.misconception(
+    ".item() makes a Python number of a tensor with one entry. With instances there is one loss for each: return the "
+    "tensor."
+)
+def made_a_number(x, x_hat, importance):
+    return weighted(x, x_hat, importance).sum(dim=-1).mean(dim=-1).item()
+
+
+@importance_loss.misconception(
+    "The errors are not squared, so those of opposite signs cancel. Square each error before you weigh it."
+)
+def errors_not_squared(x, x_hat, importance):
+    return (importance.unsqueeze(-2) * (x - x_hat)).sum(dim=-1).mean(dim=-1)
+
+
+@importance_loss.misconception(
     "importance.unsqueeze(-1) puts the new axis at the end, so that the importances run along the examples. They "
     "belong to the features: the axis of length 1 stands in FRONT of them, importance.unsqueeze(-2)."
 )
@@ -734,6 +765,15 @@ for name, hint, wrong in not_the_rows(dimensionality_from):
 )
 def columns_scaled_for_rows(W):
     return dimensionality_from(W, lambda W: unit(W.mT).mT)
+
+
+@feature_dimensionality.misconception(
+    "The lengths have kept their axis in the numerator and the sums have lost it: (n, 1) over (n,) is (n, n). There "
+    "you need W.norm(dim=-1) without keepdim."
+)
+def axis_kept_in_the_numerator(W):
+    own = squared_length(W).unsqueeze(-1)
+    return share(own, (unit(W) @ W.mT).square().sum(dim=-1))
 
 
 @feature_dimensionality.misconception(
@@ -949,6 +989,17 @@ def below_the_diagonal_alone(W):
     return torch.tril((unit(W) @ W.mT).square(), -1).sum(dim=-1)
 
 
+IDENTITY_OF_THE_DIMENSIONS = (
+    "Your identity has as many rows as there are dimensions, m. The table of dot products compares features, and has "
+    "the shape (n, n): torch.eye(W.shape[-2])."
+)
+
+
+@interference.misconception(IDENTITY_OF_THE_DIMENSIONS)
+def identity_of_the_dimensions(W):
+    return ((unit(W) @ W.mT).square() * (1 - torch.eye(W.shape[-1], dtype=W.dtype))).sum(dim=-1)
+
+
 FILLED_DIAGONAL = (
     "fill_diagonal_ knows one table, not a batch of them. Multiply by 1 - torch.eye(n), or use masked_fill with "
     "torch.eye(n, dtype=torch.bool): both serve any number of axes in front."
@@ -1096,6 +1147,11 @@ def coherence_from(W, scale, transpose=lambda W: W.mT):
 
 for name, hint, wrong in not_the_rows(coherence_from):
     max_coherence.misconception(hint, name)(wrong)
+
+
+@max_coherence.misconception(IDENTITY_OF_THE_DIMENSIONS)
+def identity_of_dimensions(W):
+    return ((unit(W) @ unit(W).mT).abs() * (1 - torch.eye(W.shape[-1], dtype=W.dtype))).amax(dim=(-2, -1))
 
 
 @max_coherence.misconception(FILLED_DIAGONAL)
