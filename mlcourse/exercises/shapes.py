@@ -87,12 +87,21 @@ def parentheses_missing(X, Z):
     return X @ Z.T / nonzero(lengths(X)) * lengths(Z).T
 
 
-@cosine_similarity.misconception(
+DOWN_THE_ROWS = (
     "Lengths of shape (n, 1) and (m, 1) both run down the rows. Those of Z belong to the COLUMNS of the table: give "
     "them the shape (1, m), or divide the rows by their lengths before you multiply."
 )
+
+
+@cosine_similarity.misconception(DOWN_THE_ROWS)
 def lengths_of_z_down_the_rows(X, Z):
     return X @ Z.T / nonzero(lengths(X) * lengths(Z))
+
+
+@cosine_similarity.misconception(DOWN_THE_ROWS)
+def lengths_of_z_down_the_rows_nan(X, Z):
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return X @ Z.T / (lengths(X) * lengths(Z))
 
 
 SQUARED = (
