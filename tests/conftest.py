@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import jaxtyping
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -14,6 +15,22 @@ ROOT = Path(__file__).resolve().parent.parent
 def root() -> Path:
     """Return the root of the repository."""
     return ROOT
+
+
+@pytest.fixture
+def rng():
+    """Return PyTorch's source of random numbers, the same for each test."""
+    import torch  # some tests show that the rest works without it
+
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def own_errors():
+    """Let a function's own errors through: the annotations would refuse the same inputs first."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,9 +1,9 @@
 import math
 
-import jaxtyping
 import numpy as np
 import pytest
 import torch
+from devices import DEVICES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
@@ -29,22 +29,7 @@ from mlcourse.attention import (
     split_heads,
 )
 
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device and a CUDA build of PyTorch")
-DEVICES = ["meta", pytest.param("cuda", marks=needs_cuda)]
 F64 = torch.float64
-
-
-@pytest.fixture
-def rng():
-    return torch.Generator().manual_seed(0)
-
-
-@pytest.fixture
-def own_errors():
-    """Let a function's own errors through: the annotations would refuse the same inputs first."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def normal(rng, *shape, grad=False):

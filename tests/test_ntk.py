@@ -2,10 +2,10 @@ import dataclasses
 import math
 from itertools import pairwise
 
-import jaxtyping
 import numpy as np
 import pytest
 import torch
+from devices import DEVICES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad, solve_ivp
@@ -40,23 +40,8 @@ from mlcourse.ntk import (
 )
 from mlcourse.trainings.ntk import TRAININGS, Scales, Widths, measure_scales, measure_widths, parity, two_digits
 
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device and a CUDA build of PyTorch")
-DEVICES = ["meta", pytest.param("cuda", marks=needs_cuda)]
 F64 = torch.float64
 BOTH = pytest.mark.parametrize("activation", [TANH, RELU], ids=["tanh", "ReLU"])
-
-
-@pytest.fixture
-def rng():
-    return torch.Generator().manual_seed(0)
-
-
-@pytest.fixture
-def own_errors():
-    """Let a function's own errors through: the annotations would refuse the same inputs first."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def normal(rng, *shape):

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import math
 
-import jaxtyping
 import numpy as np
 import pytest
 import torch
+from devices import DEVICES, needs_cuda
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
@@ -47,23 +47,8 @@ from mlcourse.transformer import (
     train,
 )
 
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device and a CUDA build of PyTorch")
-DEVICES = ["meta", pytest.param("cuda", marks=needs_cuda)]
 F64 = torch.float64
 SMALL = GPTConfig(n_tokens=7, T_max=9, width=6, n_heads=3, n_layers=2)
-
-
-@pytest.fixture
-def rng():
-    return torch.Generator().manual_seed(0)
-
-
-@pytest.fixture
-def own_errors():
-    """Let a function's own errors through: the annotations would refuse the same inputs first."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def normal(rng, *shape):

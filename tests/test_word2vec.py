@@ -2,10 +2,10 @@ import math
 from collections import Counter
 from dataclasses import replace
 
-import jaxtyping
 import numpy as np
 import pytest
 import torch
+from devices import DEVICES, needs_cuda
 from gensim.models import KeyedVectors, Word2Vec
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -40,26 +40,11 @@ from mlcourse.word2vec import (
     train_skipgram,
 )
 
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device and a CUDA build of PyTorch")
-DEVICES = ["meta", pytest.param("cuda", marks=needs_cuda)]
 F64 = torch.float64
 TINY = SkipGramSettings(d=8, epochs=3, threshold=1.0, block=8, blocks=1, shared=6)
 
 sentences_of_ids = st.lists(st.lists(st.integers(0, 5), max_size=9), max_size=5)
 sentences_of_words = st.lists(st.lists(st.sampled_from("abcdef"), max_size=9), max_size=5)
-
-
-@pytest.fixture
-def rng():
-    return torch.Generator().manual_seed(0)
-
-
-@pytest.fixture
-def own_errors():
-    """Let a function's own errors through: the annotations would refuse the same inputs first."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def normal(rng, *shape):
