@@ -707,6 +707,10 @@ def a_flat_color_stays_flat(call, rng):
 
 
 def try_many_functions(candidate, x, z, c, W, b):
+    def length_moved(x):  # the sum of the entries stays, and so does the first one: who compares no more is deceived
+        length = np.sqrt(np.sum(np.abs(x) ** 2))
+        return np.concatenate([x[:-2], x[-2:-1] + length, x[-1:] - length])
+
     functions = {
         "x @ W": lambda x: x @ W,
         "x @ W + b": lambda x: x @ W + b,
@@ -723,12 +727,6 @@ def try_many_functions(candidate, x, z, c, W, b):
         "x, with its length moved from the last entry to the one before": length_moved,
     }
     return {name: candidate(f, x.copy(), z.copy(), c) for name, f in functions.items()}
-
-
-def length_moved(x):
-    """Keep the sum of the entries and the first one, to deceive whoever compares nothing else."""
-    length = np.sqrt(np.sum(np.abs(x) ** 2))
-    return np.concatenate([x[:-2], x[-2:-1] + length, x[-1:] - length])
 
 
 @exercise("shapes.is_linear", reference=shapes.is_linear, points=6, run=try_many_functions)
