@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from mlcourse import shapes
-from mlcourse.exercises import find
+from mlcourse.exercises import chapter_exercises, find
 from mlcourse.grading import evaluate
 
 torch = pytest.importorskip(
@@ -679,3 +680,9 @@ def test_the_worked_case_alone_tells_nearly_every_mistake_apart():
             wrong = [LocalCandidate(exercise, mistake.implementation).call(case.inputs) for case in cases]
             same = [same_outcome(a, b, exercise.rtol, exercise.atol) for a, b in zip(wrong, right, strict=True)]
             assert not all(same), f"{name}: {mistake.name} is right on the worked cases"
+
+
+def test_what_runs_a_submission_needs_numpy_alone():
+    """The sandbox ships this function without the module that it stands in."""
+    for exercise in chapter_exercises("shapes").values():
+        assert set(inspect.getclosurevars(exercise.run).globals) <= {"np"}, exercise.name

@@ -12,6 +12,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics.pairwise import cosine_similarity
 
 from mlcourse import superposition as sp
+from mlcourse.grading import evaluate
 from mlcourse.trainings import superposition as trainings
 
 F64 = torch.float64
@@ -661,3 +662,80 @@ def test_the_dtype_of_the_inputs_is_kept(dtype, rng):
     ]
     results += [sp.interference(W), sp.feature_dimensionality(W), sp.max_coherence(W), sp.feature_batch(x, x, S)]
     assert all(result.dtype == dtype for result in results)
+
+
+# Right and wrong answers in the styles of different students
+
+
+def normalized(W):
+    return torch.nn.functional.normalize(W, dim=-1)  # raises lengths below 1e-12, and the texts promise none
+
+
+def share_of_room(W):
+    along = (normalized(W) @ W.mT).square().sum(dim=-1)
+    return torch.where(along > 0, W.square().sum(dim=-1) / torch.where(along > 0, along, 1.0), 0.0)
+
+
+def room_by_einsum(W):
+    dots = torch.einsum("...im,...jm->...ij", W, W)
+    own = torch.diagonal(dots, dim1=-2, dim2=-1)
+    return torch.nan_to_num(own.square() / dots.square().sum(dim=-1))
+
+
+def disturbance_by_difference(W):
+    return (normalized(W) @ W.mT).square().sum(dim=-1) - W.square().sum(dim=-1)
+
+
+def worst_pair(W):
+    return torch.tril((normalized(W) @ normalized(W).mT).abs(), -1).amax(dim=(-2, -1))
+
+
+def squeezed_one_by_one(x, W, b):
+    if x.ndim > 2:
+        return torch.stack([squeezed_one_by_one(*parts) for parts in zip(x, W, b, strict=True)])
+    return torch.stack([torch.relu(W @ (W.T @ row) + b) for row in x])
+
+
+def loss_by_a_product(x, x_hat, importance):
+    return ((x - x_hat).square() @ importance.unsqueeze(-1)).squeeze(-1).mean(dim=-1)
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("toy_forward", squeezed_one_by_one),
+        ("feature_batch", lambda values, draws, sparsity: values.masked_fill(draws < sparsity[:, None, None], 0)),
+        ("importance_loss", loss_by_a_product),
+        ("feature_dimensionality", share_of_room),
+        ("feature_dimensionality", room_by_einsum),
+        ("interference", disturbance_by_difference),
+        ("max_coherence", worst_pair),
+    ],
+)
+@pytest.mark.parametrize("seed", [1805, 0, 1, 2, 3, 4, 5])
+def test_a_right_answer_in_another_style_gets_full_points(name, answer, seed):
+    report = evaluate(f"superposition.{name}", answer, seed)
+    assert report.score == 6, report.feedback
+
+
+def without_the_diagonal_of_the_dimensions(W):
+    return ((normalized(W) @ W.mT).square() * (1 - torch.eye(W.shape[-1], dtype=W.dtype))).sum(dim=-1)
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "known"),
+    [
+        ("toy_forward", lambda x, W, b: torch.relu(x @ W @ W.T + b[..., None, :]), "all_axes_reversed"),
+        ("toy_forward", lambda x, W, b: torch.relu(x @ W @ W.mT + b[:, None]), "bias_axis_from_the_front"),
+        ("importance_loss", lambda x, y, i: (i.unsqueeze(-2) * (x - y) ** 2).mean(), "mean_over_everything"),
+        ("importance_loss", lambda x, y, i: (i.unsqueeze(-2) * (x - y) ** 2).sum(2).mean(1), "axes_of_a_batch"),
+        ("interference", lambda W: (W / W.norm(dim=-1) @ W.mT).square().sum(dim=-1), "length_without_its_axis"),
+        ("interference", without_the_diagonal_of_the_dimensions, "identity_of_the_dimensions"),
+        ("max_coherence", lambda W: (normalized(W) @ normalized(W).mT).abs().fill_diagonal_(0).amax((-2, -1)),
+         "diagonal_of_one_model"),
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:The use of .x.T. on tensors")
+def test_a_wrong_answer_in_another_style_is_recognized(name, answer, known):
+    report = evaluate(f"superposition.{name}", answer, 3)
+    assert (report.score, report.misconception) == (0, known), report.feedback
