@@ -1316,7 +1316,7 @@ def both_decisions(candidate, X, weights, intercept, threshold, W, b):
 )
 def predict(rng):
     """Decisions: between two classes by a threshold, between many by the largest logit."""
-    X = np.array([[0.0, 0.0], [2.0, 0.0], [0.0, 1.0], [-1.0, 3.0]])
+    X = np.array([[0.0, 0.0], [2.0, 0.0], [0.0, 1.0], [-1.0, 3.0], [0.3, 0.0]])
     W, b = np.array([[1.0, -1.0, 0.0], [0.0, 1.0, 1.0]]), np.array([0.0, 0.0, -0.5])
     weights = np.array([1.0, -1.0])
     yield worked(X=X.copy(), weights=weights, intercept=0.0, threshold=0.5, W=W, b=b)
