@@ -23,6 +23,21 @@ AUTOGRAD = (
     "torch.func.vjp",
     "torch.func.jacrev",
     "torch.func.jacfwd",
+    "torch.func.jvp",
+    "torch.func.linearize",
+    "torch.autograd.functional.jvp",
+    "functorch.grad",
+    "functorch.grad_and_value",
+    "functorch.vjp",
+    "functorch.jvp",
+    "functorch.jacrev",
+    "functorch.jacfwd",
+)
+LIBRARIES = (  # each answers both exercises on neighbors by itself
+    "gensim.models.KeyedVectors",
+    "gensim.models.Word2Vec",
+    "gensim.models.keyedvectors.KeyedVectors",
+    "sklearn.neighbors.NearestNeighbors",
 )
 
 
@@ -72,6 +87,7 @@ def build_vocabulary(rng):
     yield edge(sentences=[["sea"]], min_count=1)
     yield edge(sentences=[["b"], [], ["a"], ["c"]], min_count=1)
     yield edge(sentences=[["sea", "ark"]], min_count=2)
+    yield edge(sentences=[["Sea", "sea", "Ark"], ["Ark", "the"], ["sea", "Sea", "the", "ark"]], min_count=2)
     yield edge(sentences=[], min_count=1)
 
 
@@ -140,6 +156,90 @@ for name, hint, settings in (
     ),
 ):
     build_vocabulary.misconception(hint, name=name)(vocabulary(**settings))
+
+
+@build_vocabulary.misconception(
+    "You count in each sentence by itself and keep the last count alone. Make one Counter for all sentences and add to "
+    "it."
+)
+def last_sentence_alone(sentences, min_count):
+    return vocabulary()(sentences[-1:], min_count)
+
+
+@build_vocabulary.misconception(
+    "You compare min_count with the counts of each sentence by itself. A word counts in all sentences TOGETHER: filter "
+    "after the last one."
+)
+def filtered_in_each_sentence(sentences, min_count):
+    often = [[w for w in sentence if sentence.count(w) >= min_count] for sentence in sentences]
+    return vocabulary(keep=every)(often, min_count)
+
+
+@build_vocabulary.misconception(
+    "You count letters: update on a string goes through its characters. A sentence is a list already; count its words."
+)
+def letters_counted(sentences, min_count):
+    return vocabulary()([list(word) for sentence in sentences for word in sentence], min_count)
+
+
+@build_vocabulary.misconception(
+    "Your comparison is the wrong way around: you keep the RARE words. Keep those with n >= min_count."
+)
+def rare_words_kept(sentences, min_count):
+    return vocabulary(keep=lambda n, least: n <= least)(sentences, min_count)
+
+
+@build_vocabulary.misconception(
+    "You put all words into a set before you count, so each counts once. Count every occurrence."
+)
+def each_word_once(sentences, min_count):
+    return vocabulary()([sorted({word for sentence in sentences for word in sentence})], min_count)
+
+
+@build_vocabulary.misconception(
+    "The words are filtered, the counts are not: there are more counts than words. Filter pairs (word, count), and "
+    "take both from the same pairs."
+)
+def counts_not_filtered(sentences, min_count):
+    return vocabulary()(sentences, min_count)[0], vocabulary(keep=every)(sentences, min_count)[1]
+
+
+@build_vocabulary.misconception(
+    "Words and counts no longer belong together: you sorted the one and not the other. counts[i] is how often words[i] "
+    "occurs: sort pairs."
+)
+def counts_not_sorted(sentences, min_count):
+    return vocabulary()(sentences, min_count)[0], vocabulary(order=lambda word, n: 0)(sentences, min_count)[1]
+
+
+@build_vocabulary.misconception("You return the words alone. The counts are asked too, as a second result.")
+def words_alone(sentences, min_count):
+    return vocabulary()(sentences, min_count)[0]
+
+
+@build_vocabulary.misconception(
+    "You return pairs (word, count). Asked are two results: the list of the words, and a tensor of their counts."
+)
+def pairs_returned(sentences, min_count):
+    words, counts = vocabulary()(sentences, min_count)
+    return list(zip(words, counts.tolist(), strict=True))
+
+
+@build_vocabulary.misconception(
+    "You return a dict. Asked are two results: a list of words, whose order says which id each has, and a tensor of "
+    "their counts."
+)
+def dict_returned(sentences, min_count):
+    words, counts = vocabulary()(sentences, min_count)
+    return dict(zip(words, counts.tolist(), strict=True))
+
+
+@build_vocabulary.misconception(
+    "You write all words in small letters. The strings count as they are here, and 'Ark' and 'ark' are two words: "
+    "lowering is done when a text is split into words."
+)
+def lowered(sentences, min_count):
+    return vocabulary()([[word.lower() for word in sentence] for sentence in sentences], min_count)
 
 
 @build_vocabulary.misconception(
@@ -353,6 +453,110 @@ for name, hint, rule, settings in (
     skipgram_pairs.misconception(hint, name=name)(pairs_by(rule, **settings))
 
 
+for name, hint, rule, settings in (
+    (
+        "positions_for_words",
+        "Your pairs hold positions in the sentence. Asked are the ids that stand there: sentence[t], not t.",
+        lambda row, t, m: [],
+        {},
+    ),
+    (
+        "left_end_too_short",
+        "On the left your window ends one word too soon: it begins at t - window, and that word still counts.",
+        lambda row, t, m: row[max(0, t - m + 1) : t] + row[t + 1 : t + m + 1],
+        {},
+    ),
+    (
+        "window_too_long",
+        "Your window reaches one word too far: a distance of window + 1 is too much. Look at the ends of your slices.",
+        lambda row, t, m: right_partners(row, t, m + 1),
+        {},
+    ),
+    (
+        "window_ignored",
+        "Every word of the sentence is a context in your code. Only those within `window` words on each side are.",
+        lambda row, t, m: row[:t] + row[t + 1 :],
+        {},
+    ),
+    (
+        "last_word_left_out",
+        "The last word of a sentence is never a context in your code: range leaves out its end, so it must be "
+        "min(len(sentence), t + window + 1).",
+        lambda row, t, m: [row[s] for s in range(max(0, t - m), min(len(row) - 1, t + m + 1)) if s != t],
+        {},
+    ),
+    (
+        "no_centers_at_the_start",
+        "The first words of a sentence are no centers in your code. They have fewer contexts on the left, but they "
+        "have some: begin at 0.",
+        lambda row, t, m: right_partners(row, t, m) if t >= m else [],
+        {},
+    ),
+    (
+        "no_centers_at_the_end",
+        "The last words of a sentence are no centers in your code. They have fewer contexts on the right, but they "
+        "have some: go to the end.",
+        lambda row, t, m: right_partners(row, t, m) if t < len(row) - m else [],
+        {},
+    ),
+    (
+        "contexts_in_a_set",
+        "A word that stands twice in a window is counted once: you collect the contexts of a center in a set. Each "
+        "position makes a pair of its own.",
+        lambda row, t, m: sorted(set(right_partners(row, t, m))),
+        {},
+    ),
+    (
+        "place_of_the_first",
+        "You find the position with index(), which returns the FIRST place of a word. Where it is repeated you look "
+        "around the wrong one. Go through positions with range or enumerate.",
+        lambda row, t, m: right_partners(row, row.index(row[t]), m),
+        {},
+    ),
+    (
+        "each_pair_twice",
+        "Every pair stands there twice: once from its center and once more when you reverse it. Take both sides and "
+        "reverse nothing, or take one side and reverse each pair.",
+        right_partners,
+        {"finish": lambda pairs: pairs + [(b, a) for a, b in pairs]},
+    ),
+):
+    if name == "positions_for_words":
+
+        def of_positions(sentences, window):
+            return pairs_by(right_partners)([list(range(len(sentence))) for sentence in sentences], window)
+
+        skipgram_pairs.misconception(hint, name=name)(of_positions)
+    else:
+        skipgram_pairs.misconception(hint, name=name)(pairs_by(rule, **settings))
+
+
+@skipgram_pairs.misconception("You return a list of pairs. Asked is a tensor: torch.tensor(pairs, dtype=torch.int64).")
+def list_returned(sentences, window):
+    return [tuple(pair) for pair in pairs_by(right_partners)(sentences, window).tolist()]
+
+
+@skipgram_pairs.misconception(
+    "Where there is no pair, the tensor of an empty list has the shape (0,). Say that a row has two columns: "
+    ".reshape(-1, 2)."
+)
+def empty_without_columns(sentences, window):
+    return torch.tensor(pairs_by(right_partners)(sentences, window).tolist(), dtype=torch.int64)
+
+
+@skipgram_pairs.misconception(
+    "You go through full windows and pair all words in each, so that a pair which lies in several windows stands there "
+    "several times. Go through centers: each pair of positions makes one pair for each of the two."
+)
+def windows_overlap(sentences, window):
+    pairs = []
+    for row in sentences:
+        for start in range(len(row) - window):
+            part = row[start : start + window + 1]
+            pairs += [(part[i], part[j]) for i in range(len(part)) for j in range(len(part)) if i != j]
+    return torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2)
+
+
 @skipgram_pairs.misconception(
     "Without any pair, torch.tensor([]) is a float32 tensor of shape (0,). Keep dtype and shape: "
     "torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2)."
@@ -491,8 +695,8 @@ def naive_both(positive, negative):
 
 
 UNDERFLOW = (
-    "At a score of -1000 sigma is 0 and its logarithm minus infinity, although log sigma(-1000) is simply -1000. Use "
-    "torch.nn.functional.logsigmoid. "
+    "At a score of -1000 sigma is 0 and its logarithm minus infinity, and 1 + e^1000 overflows. But log sigma(-1000) is "
+    "-1000, an ordinary number. Use torch.nn.functional.logsigmoid. "
 )
 for name, hint, combine, find in (
     ("sign_of_the_negatives", SIGN, signed, scores),
@@ -574,6 +778,147 @@ for name, hint, combine, find in (
         scores,
     ),
     (
+        "positive_with_a_minus",
+        "The sign of the true pair is reversed as well: log sigma(-u.c). Its label is 1: the loss holds log "
+        "sigma(u.c). Only the negatives have the minus inside.",
+        lambda positive, negative: -(logsigmoid(-positive) + logsigmoid(-negative).sum(-1)).mean(),
+        scores,
+    ),
+    (
+        "labels_exchanged",
+        "The labels have changed places: the true pair has the minus inside sigma, the negatives have none. Your loss "
+        "pushes true pairs apart.",
+        lambda positive, negative: -(logsigmoid(-positive) + logsigmoid(negative).sum(-1)).mean(),
+        scores,
+    ),
+    (
+        "negatives_subtracted",
+        "You subtract the term of the negatives. Saying no to them is a right answer too, with the probability "
+        "sigma(-u.c): its logarithm is ADDED, and the minus stands in front of both.",
+        lambda positive, negative: -(logsigmoid(positive) - logsigmoid(-negative).sum(-1)).mean(),
+        scores,
+    ),
+    (
+        "minus_outside_the_sigmoid",
+        "You subtract log sigma(u.c) for the negatives. The minus belongs inside, log sigma(-u.c): the probability of "
+        "'no' is 1 - sigma(x) = sigma(-x), and its logarithm is not -log sigma(x).",
+        lambda positive, negative: -(logsigmoid(positive) - logsigmoid(negative).sum(-1)).mean(),
+        scores,
+    ),
+    (
+        "one_minus_logarithm",
+        "You take 1 - log sigma for the negatives. The 1 belongs inside the logarithm, log(1 - sigma), which is log "
+        "sigma(-u.c).",
+        lambda positive, negative: -(logsigmoid(positive) + (1 - logsigmoid(negative)).sum(-1)).mean(),
+        scores,
+    ),
+    (
+        "scores_summed_first",
+        "You add the scores of the negatives and take one sigmoid of the sum. Each negative is a question of its own: "
+        "log sigma first, then the sum.",
+        lambda positive, negative: -(logsigmoid(positive) + logsigmoid(-negative.sum(-1))).mean(),
+        scores,
+    ),
+    (
+        "scores_averaged_first",
+        "You take one sigmoid of the mean score of the negatives. Each negative is a question of its own: log sigma "
+        "first, then the sum.",
+        lambda positive, negative: -(logsigmoid(positive) + logsigmoid(-negative.mean(-1))).mean(),
+        scores,
+    ),
+    (
+        "one_negative_alone",
+        "You use the first negative of each pair alone. All K count: sum over the last axis.",
+        lambda positive, negative: -(logsigmoid(positive) + logsigmoid(-negative[:, 0])).mean(),
+        scores,
+    ),
+    (
+        "divided_by_K",
+        "Your loss is divided by K. The mean runs over the B pairs alone.",
+        lambda positive, negative: right_loss(positive, negative) / negative.shape[-1],
+        scores,
+    ),
+    (
+        "multiplied_by_K",
+        "The negatives count K times too much: you sum over them and multiply by K. In the paper K stands before an "
+        "EXPECTATION; the sum over K drawn words has that factor already.",
+        lambda positive, negative: -(logsigmoid(positive) + negative.shape[-1] * logsigmoid(-negative).sum(-1)).mean(),
+        scores,
+    ),
+    (
+        "in_bits",
+        "Your logarithm has the base 2. Here it is the natural one, as everywhere in this course.",
+        lambda positive, negative: right_loss(positive, negative) / 0.6931471805599453,
+        scores,
+    ),
+    (
+        "negatives_with_the_context",
+        "You compare the negatives with the true CONTEXT. They take its place: each is compared with the center, "
+        "u . c_z.",
+        right_loss,
+        lambda U, C, center, context, negatives: (
+            scores(U, C, center, context, negatives)[0],
+            scores(C, C, context, context, negatives)[1],
+        ),
+    ),
+    (
+        "center_and_context_exchanged",
+        "Center and context have changed places: the row of U belongs to `center`, that of C to `context`.",
+        right_loss,
+        lambda U, C, center, context, negatives: scores(U, C, context, center, negatives),
+    ),
+    (
+        "negatives_of_the_whole_batch",
+        "Each center meets the negatives of ALL pairs: a product (B, d) (d, B K). Row b of negatives belongs to pair "
+        "b: einsum('bd,bkd->bk').",
+        right_loss,
+        lambda U, C, center, context, negatives: (
+            scores(U, C, center, context, negatives)[0],
+            U[center] @ C[negatives.flatten()].mT,
+        ),
+    ),
+    (
+        "every_center_with_every_context",
+        "U[center] @ C[context].T compares every center with every context, (B, B). True pairs are its diagonal: "
+        "multiply row by row and sum over d.",
+        lambda positive, negative: -(logsigmoid(positive).mean() + logsigmoid(-negative).sum(-1).mean()),
+        lambda U, C, center, context, negatives: (
+            U[center] @ C[context].mT,
+            scores(U, C, center, context, negatives)[1],
+        ),
+    ),
+    (
+        "cosines_for_scores",
+        "You divide the vectors by their lengths. The score is the dot product as it is: here the lengths are learned.",
+        right_loss,
+        lambda U, C, center, context, negatives: scores(unit(U), unit(C), center, context, negatives),
+    ),
+    (
+        "scores_scaled",
+        "You divide the scores by sqrt(d), as attention does. Here the score is the dot product as it is.",
+        right_loss,
+        lambda U, C, center, context, negatives: tuple(
+            x / U.shape[1] ** 0.5 for x in scores(U, C, center, context, negatives)
+        ),
+    ),
+    (
+        "softmax_over_the_vocabulary",
+        "This is the loss of the full softmax, over all V words. It is what negative sampling avoids: 1 + K questions, "
+        "each with its own sigmoid.",
+        lambda every, chosen: (torch.logsumexp(every, dim=1) - chosen).mean(),
+        lambda U, C, center, context, negatives: (
+            U[center] @ C.mT,
+            scores(U, C, center, context, negatives)[0],
+        ),
+    ),
+    (
+        "difference_of_the_scores",
+        "You take the sigmoid of the DIFFERENCE between the true score and each negative. That only ranks them "
+        "(another loss, BPR). Here each score is compared with 0 by a sigmoid of its own.",
+        lambda positive, negative: -logsigmoid(positive[:, None] - negative).sum(-1).mean(),
+        scores,
+    ),
+    (
         "first_negatives_for_all",
         "All pairs use the negatives of the first pair. Row b of negatives belongs to pair b.",
         right_loss,
@@ -598,6 +943,26 @@ def order_of_pairs(call, rng):
     turned = {**given, **{k: given[k].flip(0) for k in INDICES}}
     turned["negatives"] = turned["negatives"].flip(1)
     return bool(torch.isclose(torch.as_tensor(call(**given)), torch.as_tensor(call(**turned)), rtol=1e-6))
+
+
+@sgns_loss.misconception(
+    "You leave out negatives that happen to be the true context. That is done in some programs, but not in this "
+    "formula: the sum runs over all K."
+)
+def chance_hits_left_out(U, C, center, context, negatives):
+    positive, negative = scores(U, C, center, context, negatives)
+    kept = negatives != context[:, None]
+    return -(logsigmoid(positive) + (logsigmoid(-negative) * kept).sum(-1)).mean()
+
+
+@sgns_loss.always(
+    "A true pair with the score -1000 costs 1000. If yours costs less, there is a small number inside a logarithm, or "
+    "a clamp: it hides that sigma is 0 there, and stops learning. Use logsigmoid of the score."
+)
+def hopeless_pair(call, rng):
+    one, ids_ = torch.ones(1, 1).double(), ids([0])
+    loss = call(U=1000 * one, C=-one, center=ids_, context=ids_, negatives=ids([[0, 0]]))
+    return abs(float(loss) - 1000) < 1e-3
 
 
 @sgns_loss.always("With all scores 0 the loss is (1 + K) log 2.")
@@ -630,13 +995,18 @@ def gradient(
     mean=True,
     kept=("context", "negatives", "to_context", "to_negatives"),
     lost=(),
+    replaced=(),
     shared=False,
+    sigma=torch.sigmoid,
 ):
     """Compute the gradient with one or two decisions changed."""
 
     def add(table, rows, values, name):
         if name in lost:
             table[rows] += values  # of rows that are named twice, one is kept
+        elif name in replaced:
+            for row, value in zip(rows, values, strict=True):
+                table[row] = value
         else:
             table.index_add_(0, rows, values)
 
@@ -645,8 +1015,8 @@ def gradient(
         positive, negative = scores(U, partners, center, context, negatives)
         (B, K), d = negatives.shape, U.shape[1]
         scale = sign / (B if mean else 1)
-        g = scale * (torch.sigmoid(positive) - label[0])
-        h = scale * negative_weight(K) * (torch.sigmoid(negative) - label[1])
+        g = scale * (sigma(positive) - label[0])
+        h = scale * negative_weight(K) * (sigma(negative) - label[1])
         to_center = torch.zeros(B, d, dtype=U.dtype)
         if "context" in kept:
             to_center += g[:, None] * partners[context]
@@ -664,12 +1034,63 @@ def gradient(
 
 
 LOST = (
-    "Where a word occurs twice, one of its contributions is lost: table[ids] += values reads, adds and writes once for "
-    "each id. Use index_add, which adds them all. "
+    "Where a word occurs twice, one of its contributions is lost: table[ids] = values keeps one value for each id, and "
+    "table[ids] += values reads, adds and writes once for each id. Use index_add, which adds them all. "
 )
 NO_MEAN = "This is the gradient of the SUM over the pairs. The loss is their mean: divide by B. "
+REPLACED = (
+    "You assign rows, table[i] = ..., so a word that occurs again replaces what it had. Its contributions ADD UP: +=, "
+    "or index_add for many rows at once. "
+)
 for name, hint, settings in (
     ("sum_over_the_pairs", NO_MEAN, {"mean": False}),
+    ("rows_replaced", REPLACED, {"replaced": ("U", "context", "negatives")}),
+    ("rows_of_C_replaced", REPLACED + "U is right.", {"replaced": ("context", "negatives")}),
+    (
+        "replaced_and_not_averaged",
+        REPLACED + NO_MEAN,
+        {"replaced": ("U", "context", "negatives"), "mean": False},
+    ),
+    ("repeated_contexts_lost", LOST + "This concerns the true contexts alone.", {"lost": ("context",)}),
+    ("repeated_pairs_lost", LOST + "The negatives are right.", {"lost": ("U", "context")}),
+    (
+        "labeled_one_and_not_averaged",
+        "The negatives have the error sigma - 1, as if they were true pairs: their error is sigma itself. " + NO_MEAN,
+        {"label": (1.0, 1.0), "mean": False},
+    ),
+    (
+        "negatives_reversed",
+        "The negatives have the wrong sign, -sigma: your step would pull them closer. Their label is 0, so their error "
+        "is sigma - 0.",
+        {"negative_weight": lambda K: -1.0},
+    ),
+    (
+        "negatives_times_K",
+        "The negatives count K times too much. The sum over the K drawn words has that factor already.",
+        {"negative_weight": lambda K: 1.0 * K},
+    ),
+    (
+        "center_feels_no_context",
+        "The center's vector is moved by the negatives alone. Its true context pulls it, too: add (sigma - 1) times "
+        "the vector of the context.",
+        {"kept": ("negatives", "to_context", "to_negatives")},
+    ),
+    (
+        "no_negatives_at_all",
+        "The negatives are missing altogether: neither the center nor their own rows feel them. Each adds sigma times "
+        "the other vector on both sides.",
+        {"kept": ("context", "to_context")},
+    ),
+    (
+        "negatives_alone",
+        "The true pairs are missing altogether. Each adds (sigma - 1) times the other vector on both sides.",
+        {"kept": ("negatives", "to_negatives")},
+    ),
+    (
+        "no_sigmoid",
+        "Your errors are score - label, the errors of least squares. The prediction is sigma(score).",
+        {"sigma": lambda x: x},
+    ),
     ("repeated_words_lost", LOST, {"lost": ("U", "context", "negatives")}),
     ("repeated_words_lost_in_C", LOST + "U is right.", {"lost": ("context", "negatives")}),
     ("repeated_negatives_lost", LOST + "This concerns the negatives alone.", {"lost": ("negatives",)}),
@@ -732,6 +1153,112 @@ for name, hint, settings in (
     ),
 ):
     sgns_gradient.misconception(hint, name=name)(gradient(**settings))
+
+
+@sgns_gradient.misconception("The tables have changed places: center belongs to U, context and negatives belong to C.")
+def tables_exchanged(U, C, center, context, negatives):
+    return gradient()(C, U, center, context, negatives)
+
+
+@sgns_gradient.misconception(
+    "The error of the true pair has the wrong sign, 1 - sigma. A gradient is prediction minus label, sigma - 1: "
+    "negative, so that a step against it pulls the two vectors together."
+)
+def pair_reversed(U, C, center, context, negatives):
+    pairs = gradient(kept=("context", "to_context"))(U, C, center, context, negatives)
+    return tuple(x - 2 * y for x, y in zip(gradient()(U, C, center, context, negatives), pairs, strict=True))
+
+
+@sgns_gradient.misconception(
+    "The true pair counts once for each negative: its term stands inside your loop over the negatives. Add it once, "
+    "before the loop."
+)
+def pair_once_per_negative(U, C, center, context, negatives):
+    pairs = gradient(kept=("context", "to_context"))(U, C, center, context, negatives)
+    more = negatives.shape[1] - 1
+    return tuple(x + more * y for x, y in zip(gradient()(U, C, center, context, negatives), pairs, strict=True))
+
+
+@sgns_gradient.misconception(
+    "You divide by B (1 + K), the number of all questions. The mean runs over the B pairs alone."
+)
+def mean_over_all_questions(U, C, center, context, negatives):
+    return tuple(x / (1 + negatives.shape[1]) for x in gradient()(U, C, center, context, negatives))
+
+
+@sgns_gradient.misconception("You divide by the number of words V. The loss is the mean over the B pairs: divide by B.")
+def mean_over_the_vocabulary(U, C, center, context, negatives):
+    return tuple(x / len(U) for x in gradient(mean=False)(U, C, center, context, negatives))
+
+
+@sgns_gradient.misconception(
+    "You divide each row by how often its word occurs. The loss is one mean over the B pairs: every contribution is "
+    "divided by B."
+)
+def mean_for_each_word(U, C, center, context, negatives):
+    grad_U, grad_C = gradient(mean=False)(U, C, center, context, negatives)
+    often_U = torch.bincount(center, minlength=len(U)).clamp(min=1)
+    often_C = torch.bincount(torch.cat((context, negatives.flatten())), minlength=len(C)).clamp(min=1)
+    return grad_U / often_U[:, None], grad_C / often_C[:, None]
+
+
+@sgns_gradient.misconception(
+    "The rows of the negatives are moved by the true CONTEXT's vector. A negative was compared with the center: sigma "
+    "times u."
+)
+def negatives_moved_by_the_context(U, C, center, context, negatives):
+    h = torch.sigmoid(scores(U, C, center, context, negatives)[1]) / len(center)
+    grad_U, grad_C = gradient(kept=("context", "negatives", "to_context"))(U, C, center, context, negatives)
+    return grad_U, grad_C.index_add(0, negatives.flatten(), (h[:, :, None] * C[context][:, None]).flatten(0, 1))
+
+
+@sgns_gradient.misconception(
+    "Your errors are sigma (1 - sigma), the slope of the sigmoid. The logarithm in front of it changes that: the error "
+    "is sigma - 1 for the pair, and sigma for a negative."
+)
+def slopes_for_errors(U, C, center, context, negatives):
+    positive, negative = (torch.sigmoid(x) for x in scores(U, C, center, context, negatives))
+    g, h = -positive * (1 - positive) / len(center), negative * (1 - negative) / len(center)
+    grad_U = torch.zeros_like(U).index_add(0, center, g[:, None] * C[context] + (h[:, :, None] * C[negatives]).sum(1))
+    grad_C = torch.zeros_like(C).index_add(0, context, g[:, None] * U[center])
+    to_negatives = (h[:, :, None] * U[center][:, None]).flatten(0, 1)
+    return grad_U, grad_C.index_add(0, negatives.flatten(), to_negatives)
+
+
+@sgns_gradient.misconception(
+    "Your loop assigns rows with = for each word, so the last negative replaces what the context and the others have "
+    "brought. Contributions add up: +=."
+)
+def replaced_term_by_term(U, C, center, context, negatives):
+    grad_U, grad_C = torch.zeros_like(U), torch.zeros_like(C)
+    for i, j, drawn_words in zip(center, context, negatives, strict=True):
+        for word, label in [(j, 1.0), *((z, 0.0) for z in drawn_words)]:
+            error = (torch.sigmoid(U[i] @ C[word]) - label) / len(center)
+            grad_U[i] = error * C[word]
+            grad_C[word] = error * U[i]
+    return grad_U, grad_C
+
+
+@sgns_gradient.misconception(
+    "Center and context have changed places: the row of U belongs to `center`, that of C to `context`."
+)
+def center_and_context_exchanged(U, C, center, context, negatives):
+    return gradient()(U, C, context, center, negatives)
+
+
+@sgns_gradient.misconception("You return the gradient of U alone. That of C is asked too, as a second result.")
+def gradient_of_U_alone(U, C, center, context, negatives):
+    return gradient()(U, C, center, context, negatives)[0]
+
+
+@sgns_gradient.misconception(
+    "You take the steps as well: U and C are changed. Return the gradient, and leave the vectors as they are."
+)
+def steps_taken(U, C, center, context, negatives):
+    grad_U, grad_C = gradient()(U, C, center, context, negatives)
+    U -= grad_U
+    C -= grad_C
+    return grad_U, grad_C
 
 
 @sgns_gradient.misconception("The results have changed places: first the gradient of U, then that of C.")
@@ -873,6 +1400,53 @@ for name, hint, rule in (
         lambda n, p: p**n / (p**n).sum(),
     ),
     (
+        "softmax_of_scaled_counts",
+        "You take softmax of power * counts. That is e to the power of p N, and the most frequent word gets all. The "
+        "count itself is raised to the power. (softmax of power * log(counts) would be right.)",
+        lambda n, p: torch.softmax(p * n, dim=0),
+    ),
+    (
+        "logarithms",
+        "You take power * log(counts). That is the LOGARITHM of counts ** power: the exponential is missing.",
+        lambda n, p: p * n.log() / (p * n.log()).sum(),
+    ),
+    (
+        "negative_power",
+        "Your power is negative, so rare words are drawn most. It damps the frequent words, but does not turn the "
+        "order around: counts ** power.",
+        lambda n, p: n**-p / (n**-p).sum(),
+    ),
+    (
+        "divided_by_the_norm",
+        "You divide by the Euclidean norm. Probabilities SUM to 1: divide by the sum (p=1 in normalize).",
+        lambda n, p: n**p / (n**p).norm(),
+    ),
+    (
+        "divided_by_the_mean",
+        NOT_NORMALIZED + "You divide by the mean of the powers: they sum to V.",
+        lambda n, p: n**p / (n**p).mean(),
+    ),
+    (
+        "one_added",
+        "You add 1 to the counts. Nothing is smoothed here: a word that never occurs has the probability 0.",
+        lambda n, p: (n + 1) ** p / ((n + 1) ** p).sum(),
+    ),
+    (
+        "zeros_raised",
+        "You lift counts of 0 to 1. A word that never occurs has the probability 0.",
+        lambda n, p: n.clamp(min=1) ** p / (n.clamp(min=1) ** p).sum(),
+    ),
+    (
+        "sorted_by_probability",
+        "You sorted the result. Entry j belongs to word j, in the order of counts.",
+        lambda n, p: ((n**p) / (n**p).sum()).sort(descending=True).values,
+    ),
+    (
+        "column",
+        "Your result is a column, (V, 1). One number for each word is asked: shape (V,).",
+        lambda n, p: (n**p / (n**p).sum())[:, None],
+    ),
+    (
         "cumulated",
         "You return the cumulated probabilities. They serve to draw; what is asked is the probability of each word.",
         lambda n, p: (n**p).cumsum(0) / (n**p).sum(),
@@ -918,18 +1492,19 @@ def length_of_the_text(call, rng):
 ARROWS = tensor([[2, 0], [3, 4], [0, 1], [8, 15], [-1, 0.5], [12, 5]])
 
 
-@exercise("word2vec.most_similar", reference=word2vec.most_similar, points=6)
+@exercise("word2vec.most_similar", reference=word2vec.most_similar, points=6, forbidden=LIBRARIES)
 def most_similar(rng):
     """Find the words whose vectors point most nearly the way of the query's."""
     yield worked(vectors=ARROWS.clone(), query=0, top=3)
-    yield worked(vectors=ARROWS.clone(), query=2, top=3)
+    yield worked(vectors=ARROWS.clone(), query=4, top=4)
     for V, d, top in [(9, 3, 4), (7, 5, 2), (12, 2, 5)]:
         lengths = torch.from_numpy(rng.uniform(0.3, 4, size=(V, 1)))
         yield random(vectors=lengths * normal(rng, V, d), query=int(rng.integers(V)), top=top)
     yield edge(vectors=tensor([[1, 1], [-2, -2]]), query=0, top=1)
     yield edge(vectors=tensor([[0, 0], [1, 0], [-1, -1], [1, 2]]), query=1, top=3)
     yield edge(vectors=tensor([[3, 0], [1, 0], [0, 2], [1, 1]]), query=1, top=2)
-    yield edge(vectors=1e-12 * tensor([[3, 0], [1, 1], [0, 2], [-1, 3]]), query=0, top=3)
+    yield edge(vectors=tensor([[3, 0], [1, 0], [0, 2], [1, 1]]), query=0, top=2)
+    yield edge(vectors=1e-5 * tensor([[3, 0], [1, 1], [0, 2], [-1, 3]]), query=0, top=3)
 
 
 def unit(x, dim=-1):
@@ -953,6 +1528,35 @@ def ranked(similarity, *, left_out=True, descending=True, value=None):
         return order[:top], shown[order[:top]]
 
     return rank
+
+
+def ranked_with_query_at(value):
+    """Rank all words after the query's own cosine was replaced."""
+
+    def rank(vectors, query, top):
+        similarity = cosines(vectors, vectors[query])
+        similarity[query] = value
+        order = similarity.argsort(descending=True, stable=True)[:top]
+        return order, similarity[order]
+
+    return rank
+
+
+def ranked_without_row(vectors, query, top):
+    similarity = cosines(torch.cat((vectors[:query], vectors[query + 1 :])), vectors[query])
+    order = similarity.argsort(descending=True)[:top]
+    return order, similarity[order]
+
+
+def drop_first(vectors, query, top):
+    similarity = cosines(vectors, vectors[query])
+    order = similarity.argsort(descending=True, stable=True)[1 : top + 1]
+    return order, similarity[order]
+
+
+def by_id(found, values):
+    order = found.argsort()
+    return found[order], values[order]
 
 
 def dots(vectors, target):
@@ -1029,6 +1633,125 @@ for name, hint, rule in (
     most_similar.misconception(hint, name=name)(rule)
 
 
+for name, hint, rule in (
+    (
+        "query_set_to_zero",
+        "You give the query the cosine 0, and it comes before all words with a negative cosine. Give it minus "
+        "infinity, or take it out.",
+        ranked_with_query_at(0.0),
+    ),
+    (
+        "minus_one_for_a_vector_of_zeros",
+        "You give a vector of zeros the cosine -1. It has no direction, not the opposite one: its cosine is 0, before "
+        "all that are negative.",
+        ranked(lambda vectors, target: torch.where(vectors.norm(dim=-1) > 0, cosines(vectors, target), -1.0)),
+    ),
+    (
+        "parallel_words_dropped",
+        "You drop every word with the cosine 1. That is the query, but also any other word that points the same way. "
+        "Leave out the query by its ID.",
+        ranked(
+            lambda vectors, target: torch.where(
+                cosines(vectors, target) > 1 - 1e-9, -torch.inf, cosines(vectors, target)
+            ),
+            left_out=False,
+        ),
+    ),
+    (
+        "cosine_distances",
+        "You return 1 - cosine, a distance. The order is right; asked are the cosines themselves.",
+        ranked(cosines, value=lambda vectors, target: 1 - cosines(vectors, target)),
+    ),
+    (
+        "angles",
+        "You return angles. The order is right; asked are their cosines.",
+        ranked(cosines, value=lambda vectors, target: cosines(vectors, target).clamp(-1, 1).arccos()),
+    ),
+    (
+        "absolute_order",
+        "You rank by the size of the cosine without its sign. A cosine of -1 is the opposite direction: it comes last.",
+        ranked(lambda vectors, target: cosines(vectors, target).abs(), value=cosines),
+    ),
+    (
+        "squares",
+        "Your values are squared cosines. The sign is lost: the opposite direction counts as the same.",
+        ranked(lambda vectors, target: cosines(vectors, target) ** 2),
+    ),
+    (
+        "centered",
+        "You subtract the mean of all vectors first. It changes every cosine; here the vectors are used as they are.",
+        ranked(lambda vectors, target: cosines(vectors - vectors.mean(0), target - vectors.mean(0))),
+    ),
+    (
+        "correlations",
+        "You subtract from each vector the mean of its entries: that is a correlation. A cosine subtracts nothing.",
+        ranked(lambda vectors, target: cosines(vectors - vectors.mean(1, keepdim=True), target - target.mean())),
+    ),
+    (
+        "lengths_by_absolute_values",
+        "You divide by sums of absolute values. The length of a vector is the root of the sum of its squares.",
+        ranked(lambda vectors, target: dots(vectors, target) / (vectors.abs().sum(-1) * target.abs().sum())),
+    ),
+    (
+        "one_norm_for_all",
+        "vectors.norm() without dim is one number for the whole table. Take the length of each row: norm(dim=-1, "
+        "keepdim=True).",
+        ranked(lambda vectors, target: dots(vectors, target) / (vectors.norm() * target.norm())),
+    ),
+    (
+        "nearest_points_with_distances",
+        DISTANCE + "You return minus the distances.",
+        ranked(nearness),
+    ),
+    (
+        "all_returned",
+        "You return all words. Asked are the first `top` of them.",
+        lambda vectors, query, top: ranked(cosines)(vectors, query, len(vectors)),
+    ),
+    (
+        "best_last",
+        "Your answers are right, but the best one comes last: argsort()[-top:] counts upward. Turn it around, or sort "
+        "with descending=True.",
+        lambda vectors, query, top: tuple(x.flip(0) for x in ranked(cosines)(vectors, query, top)),
+    ),
+    (
+        "ids_in_order",
+        "You sorted the answers by id. The largest cosine comes first.",
+        lambda vectors, query, top: by_id(*ranked(cosines)(vectors, query, top)),
+    ),
+    (
+        "ids_of_the_shorter_table",
+        "You took the query's row out and rank the rest, but then every id behind it is one too small. Keep the ids of "
+        "the whole table: add 1 to those from the query on, or give the query minus infinity.",
+        lambda vectors, query, top: ranked_without_row(vectors, query, top),
+    ),
+    (
+        "vectors_returned",
+        "You return the vectors of the neighbors. Asked are their ids.",
+        lambda vectors, query, top: (lambda found, values: (vectors[found], values))(
+            *ranked(cosines)(vectors, query, top)
+        ),
+    ),
+    (
+        "cosines_alone",
+        "You return the cosines alone. The ids are asked too, as the first of two results.",
+        lambda vectors, query, top: ranked(cosines)(vectors, query, top)[1],
+    ),
+    (
+        "pairs_returned",
+        "You return pairs (id, cosine). Asked are two tensors: all ids, and all cosines.",
+        lambda vectors, query, top: list(zip(*(x.tolist() for x in ranked(cosines)(vectors, query, top)), strict=True)),
+    ),
+    (
+        "first_dropped",
+        "You drop the first of the sorted words, whoever it is. That need not be the query: another word may point the "
+        "same way. Leave out the query by its ID.",
+        drop_first,
+    ),
+):
+    most_similar.misconception(hint, name=name)(rule)
+
+
 @most_similar.misconception("The results have changed places: ids first, then cosines.")
 def cosines_first(vectors, query, top):
     return ranked(cosines)(vectors, query, top)[::-1]
@@ -1037,6 +1760,26 @@ def cosines_first(vectors, query, top):
 @most_similar.misconception("You return ids alone. The cosines are asked too, as a second result.")
 def ids_alone(vectors, query, top):
     return ranked(cosines)(vectors, query, top)[0]
+
+
+@most_similar.always(
+    "Vectors that are 1e-5 long have the cosines of long ones. A small number in the denominator is not small beside "
+    "the product of two such lengths: divide by the lengths alone, and treat a vector of zeros by itself."
+)
+def short_vectors(call, rng):
+    vectors = unit(normal(rng, 8, 3))
+    before, after = (call(vectors=f * vectors, query=2, top=4) for f in (1, 1e-5))
+    return torch.equal(before[0], after[0]) and close(before[1], after[1])
+
+
+@most_similar.always(
+    "Where another word points exactly the way of the query, that word is an answer and the query is not. Its cosine "
+    "is 1 as well, so it may stand before the query or behind it when you sort: leave out the query by its ID."
+)
+def parallel_words(call, rng):
+    vectors = tensor([[3, 0], [1, 0], [0, 2], [1, 1], [2, 0]])
+    found = [call(vectors=vectors.clone(), query=query, top=2)[0].tolist() for query in (0, 1, 4)]
+    return [set(ids_) for ids_ in found] == [{1, 4}, {0, 4}, {0, 1}]
 
 
 @most_similar.always("Making any vector longer changes nothing.")
@@ -1057,10 +1800,10 @@ def falling(call, rng):
 FAMILY = tensor([[1, 0.2], [2, 2.2], [-1, 3], [-9, 6], [-2, 1], [0.5, 8], [3, -1]])
 
 
-@exercise("word2vec.analogy", reference=word2vec.analogy, points=6)
+@exercise("word2vec.analogy", reference=word2vec.analogy, points=6, forbidden=LIBRARIES)
 def analogy(rng):
     """Answer "a is to b as c is to what": the words nearest to b - a + c, the three left out."""
-    yield worked(vectors=FAMILY.clone(), a=0, b=1, c=2, top=3)
+    yield worked(vectors=FAMILY.clone(), a=0, b=1, c=2, top=4)
     yield worked(vectors=FAMILY.clone(), a=1, b=5, c=0, top=2)
     for V, d, top in [(11, 3, 4), (9, 4, 2), (13, 2, 3)]:
         lengths = torch.from_numpy(rng.uniform(0.3, 4, size=(V, 1)))
@@ -1071,14 +1814,22 @@ def analogy(rng):
     yield edge(vectors=torch.cat((FAMILY, torch.zeros(1, 2).double())), a=2, b=6, c=4, top=5)
 
 
-def offset(rule=lambda a, b, c: b - a + c, *, inputs=unit, candidates=unit, target=unit, left_out="abc"):
+def offset(
+    rule=lambda a, b, c: b - a + c,
+    *,
+    inputs=unit,
+    candidates=unit,
+    target=unit,
+    left_out="abc",
+    left_out_value=-torch.inf,
+):
     """Answer an analogy with one or two decisions changed."""
 
     def answer(vectors, a, b, c, top):
         x = inputs(vectors)
         similarity = candidates(vectors) @ target(rule(x[a], x[b], x[c]))
         for i in (i for name, i in (("a", a), ("b", b), ("c", c)) if name in left_out):
-            similarity[i] = -torch.inf
+            similarity[i] = left_out_value
         best = similarity.topk(top)
         return best.indices, best.values
 
@@ -1131,13 +1882,43 @@ for name, hint, settings in (
     ),
     (
         "target_not_normalized",
-        "The order is right, the values are no cosines: divide b - a + c by its length too.",
+        "The order is right, the values are no cosines: divide b - a + c by its length too. (Three cosines added and "
+        "subtracted are the same thing.)",
         {"target": as_they_are},
     ),
     (
         "nan_for_a_vector_of_zeros",
         "A vector of zeros has no direction: 0/0 is nan, which topk takes for the largest. Such a word has cosine 0.",
         {"candidates": lambda x: x / x.norm(dim=-1, keepdim=True)},
+    ),
+    ("a_and_c_left_out", "You leave out a and c, but not b. Leave out all three.", {"left_out": "ac"}),
+    ("b_alone_left_out", NOT_LEFT_OUT + "You leave out b alone.", {"left_out": "b"}),
+    (
+        "c_subtracted",
+        "You compute b - a - c. The step b - a is taken FROM c, so c is added: b - a + c.",
+        {"rule": lambda a, b, c: b - a - c},
+    ),
+    (
+        "lengths_kept_and_target",
+        NOT_UNIT + "And b - a + c is not divided by its length in the end, so your values are no cosines.",
+        {"inputs": as_they_are, "target": as_they_are},
+    ),
+    (
+        "dot_products_of_units",
+        "Only the three inputs are divided by their lengths. Divide the candidates and b - a + c by theirs, too: "
+        "cosines.",
+        {"candidates": as_they_are, "target": as_they_are},
+    ),
+    (
+        "columns_normalized",
+        "You divide by the norms of the columns. One word is one row: take norms along the last axis, with keepdim.",
+        {"inputs": lambda x: unit(x, dim=0), "candidates": lambda x: unit(x, dim=0)},
+    ),
+    (
+        "zero_for_the_question",
+        "You give a, b and c the cosine 0, and they come before all words with a negative cosine. Give them minus "
+        "infinity, or take them out.",
+        {"left_out_value": 0.0},
     ),
 ):
     analogy.misconception(hint, name=name)(offset(**settings))
@@ -1153,6 +1934,114 @@ def nearest_point(vectors, a, b, c, top):
     distance[[a, b, c]] = torch.inf
     found = distance.topk(top, largest=False).indices
     return found, cosines(vectors, target)[found]
+
+
+@analogy.misconception(
+    "The distance between UNIT vectors gives the order of the cosines, but what you return are distances. Asked are "
+    "the cosines."
+)
+def distances_of_units(vectors, a, b, c, top):
+    found, _ = offset()(vectors, a, b, c, top)
+    x = unit(vectors)
+    return found, (x[found] - (x[b] - x[a] + x[c])).norm(dim=-1)
+
+
+@analogy.misconception(
+    "You rank unit vectors by their distance to b - a + c. That is the order of the cosines, except for a vector of "
+    "zeros: it is no unit vector. Its cosine is 0; rank by the cosines themselves."
+)
+def distances_order_zeros(vectors, a, b, c, top):
+    x = unit(vectors)
+    target = x[b] - x[a] + x[c]
+    distance = (x - target).norm(dim=-1)
+    distance[[a, b, c]] = torch.inf
+    found = distance.topk(top, largest=False).indices
+    return found, (x @ unit(target))[found]
+
+
+@analogy.misconception(
+    "You compare steps: the direction from c to each word with the direction from a to b. That is another rule "
+    "(PairDirection). Here words are compared with the POINT b - a + c."
+)
+def directions_compared(vectors, a, b, c, top):
+    x = unit(vectors)
+    similarity = unit(x - x[c]) @ unit(x[b] - x[a])
+    similarity[[a, b, c]] = -torch.inf
+    best = similarity.topk(top)
+    return best.indices, best.values
+
+
+@analogy.misconception(
+    "You multiply and divide the three cosines (3CosMul of Levy and Goldberg). Here they are added: the cosine with "
+    "the point b - a + c."
+)
+def cosines_multiplied(vectors, a, b, c, top):
+    x = unit(vectors)
+    shares = (x @ x[[a, b, c]].mT + 1) / 2
+    similarity = shares[:, 1] * shares[:, 2] / (shares[:, 0] + 1e-3)
+    similarity[[a, b, c]] = -torch.inf
+    best = similarity.topk(top)
+    return best.indices, best.values
+
+
+@analogy.misconception(
+    "Your answers are right, but the best one comes last: argsort()[-top:] counts upward. Turn it around, or sort with "
+    "descending=True."
+)
+def best_at_the_end(vectors, a, b, c, top):
+    return tuple(x.flip(0) for x in offset()(vectors, a, b, c, top))
+
+
+@analogy.misconception("The order is reversed: your first answer is the farthest. Sort by falling cosine.")
+def farthest_first(vectors, a, b, c, top):
+    x = unit(vectors)
+    similarity = x @ unit(x[b] - x[a] + x[c])
+    similarity[[a, b, c]] = torch.inf
+    best = similarity.topk(top, largest=False)
+    return best.indices, best.values
+
+
+@analogy.misconception(
+    "You drop the first three of the sorted words, whoever they are. The words of the question need not be the first: "
+    "leave out a, b and c by their IDS."
+)
+def first_three_dropped(vectors, a, b, c, top):
+    found, values = offset(left_out="")(vectors, a, b, c, min(top + 3, len(vectors)))
+    return found[3:], values[3:]
+
+
+@analogy.misconception(
+    "You cut the list to `top` first and leave out a, b and c afterwards, so answers are missing. Leave them out first."
+)
+def too_few_left(vectors, a, b, c, top):
+    found, values = offset(left_out="")(vectors, a, b, c, top)
+    kept = torch.tensor([word not in (a, b, c) for word in found.tolist()])
+    return found[kept], values[kept]
+
+
+@analogy.misconception(
+    "You took the rows of a, b and c out and rank the rest, but then later ids are too small. Keep the ids of the "
+    "whole table: translate them back, or give the three minus infinity."
+)
+def ids_of_the_shorter_table(vectors, a, b, c, top):
+    kept = [word for word in range(len(vectors)) if word not in (a, b, c)]
+    x = unit(vectors)
+    best = (x[kept] @ unit(x[b] - x[a] + x[c])).topk(top)
+    return best.indices, best.values
+
+
+@analogy.misconception("You return ids alone. The cosines are asked too, as a second result.")
+def ids_without_cosines(vectors, a, b, c, top):
+    return offset()(vectors, a, b, c, top)[0]
+
+
+@analogy.misconception(
+    "You divide the vectors by their lengths in place, and so change the table that was given. Build a new one."
+)
+def normalized_in_place(vectors, a, b, c, top):
+    length = vectors.norm(dim=-1, keepdim=True)
+    vectors /= torch.where(length > 0, length, 1)
+    return offset()(vectors, a, b, c, top)
 
 
 @analogy.misconception("The results have changed places: ids first, then cosines.")
