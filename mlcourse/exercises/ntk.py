@@ -1196,10 +1196,21 @@ def frobenius_factor(H, learning_rate, tolerance):
 )
 def frobenius_norm_of_the_power(H, learning_rate, tolerance):
     factors = (1 - learning_rate * spectrum(H)).abs()
-    steps = count(float(factors.max()), tolerance)  # enough for each direction; for all together it takes a few more
-    while steps < inf and float((factors**steps).norm()) > tolerance:
-        steps += 1
-    return steps
+    if float(factors.max()) >= 1 - 1e-12:
+        return inf
+    return first_step_below(lambda steps: float((factors**steps).norm()), tolerance)
+
+
+def first_step_below(size, tolerance):
+    """Return the first k >= 1 for which a falling ``size(k)`` is at most the tolerance, in few trials."""
+    enough = 1
+    while size(enough) > tolerance:
+        enough *= 2
+    too_few = enough // 2
+    while enough - too_few > 1:
+        middle = (enough + too_few) // 2
+        too_few, enough = (middle, enough) if size(middle) > tolerance else (too_few, middle)
+    return enough
 
 
 @steps_to_tolerance.misconception(
@@ -1212,12 +1223,10 @@ def residual_of_ones(H, learning_rate, tolerance):
 
 def steps_for_ones(H, learning_rate, tolerance):
     values, U = torch.linalg.eigh(H)
-    shares, factors, steps = U.sum(0) / sqrt(len(H)), 1 - learning_rate * values, 1
-    if bool((shares.abs() * (factors.abs() >= 1)).max() > tolerance):
+    shares, factors = U.sum(0) / sqrt(len(H)), 1 - learning_rate * values
+    if bool((shares.abs() * (factors.abs() >= 1)).max() > 1e-12):
         return inf
-    while float((shares * factors**steps).norm()) > tolerance:
-        steps += 1
-    return steps
+    return first_step_below(lambda steps: float((shares * factors**steps).norm()), tolerance)
 
 
 @steps_to_tolerance.misconception(
@@ -1242,6 +1251,19 @@ def rounded_to_the_nearest(H, learning_rate, tolerance):
 )
 def one_more_when_exact(H, learning_rate, tolerance):
     return count(worst(H, learning_rate), tolerance, lambda steps: int(steps) + 1)
+
+
+for name, value in (("nan_for_infinity", float("nan")), ("minus_one_for_infinity", -1), ("zero_for_infinity", 0)):
+
+    def with_a_sign(H, learning_rate, tolerance, value=value):
+        steps = count(worst(H, learning_rate), tolerance)
+        return value if steps == inf else steps
+
+    steps_to_tolerance.misconception(
+        f"You return {value} where no number of steps is enough. Return math.inf: it is larger than every number, so "
+        "that whoever compares it with a budget of steps gets the right answer.",
+        name=name,
+    )(with_a_sign)
 
 
 @steps_to_tolerance.misconception("Steps come in whole numbers. Round your result up: math.ceil.")
