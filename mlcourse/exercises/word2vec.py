@@ -695,8 +695,8 @@ def naive_both(positive, negative):
 
 
 UNDERFLOW = (
-    "At a score of -1000 sigma is 0 and its logarithm minus infinity, and 1 + e^1000 overflows. But log sigma(-1000) is "
-    "-1000, an ordinary number. Use torch.nn.functional.logsigmoid. "
+    "At a score of -1000 sigma is 0 and its logarithm minus infinity, and 1 + e^1000 overflows. But log sigma(-1000) "
+    "is -1000, an ordinary number. Use torch.nn.functional.logsigmoid. "
 )
 for name, hint, combine, find in (
     ("sign_of_the_negatives", SIGN, signed, scores),
