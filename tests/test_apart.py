@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import nbformat
 import pytest
+import scipy.special  # noqa: F401  # the names of a library are known where it is loaded
+import torch  # noqa: F401
 
 from mlcourse.grading.inside.apart import checks_apart
 from mlcourse.grading.sandbox.limits import Limits
@@ -76,6 +78,15 @@ WHOLE = {
     "what is kept at a function": "def g(x):\n    g.last = x",
     "what is kept at a library": "def g(x):\n    np.last = x",
     "file": "def g(x):\n    np.save('/tmp/seen', x)",
+    "text that a library runs": "def g(x):\n    np.testing.runstring('late = f', {})\n    return x",
+    "text in an annotation that a library runs": "import typing\n\ndef g(x):\n    return typing.get_type_hints(x)",
+    "how a library prints": "def g(x):\n    np.set_printoptions(formatter={'all': f})\n    return x",
+    "what a library holds": "def g(x):\n    return np.typecodes['x'](x)",
+    "registry of a library": "import torch\n\ndef g(x):\n    torch.library.impl('mine::f', 'CPU', f)",
+    "attribute by a pattern": "def g(x):\n    match np:\n        case object(testing=t):\n            return t",
+    "module by an import": "import numpy.testing as t",
+    "part of a module by an import": "from torch import library",
+    "settings of the course": "from mlcourse.plotting import use_course_style",
     "import in a function": "def g(x):\n    import os\n    return os",
 }
 
@@ -105,6 +116,24 @@ def test_the_first_cell_of_a_released_notebook_is_harmless_and_its_import_is_not
 def test_what_a_check_asks_for_must_be_there_at_its_place():
     assert checks_apart(["", "def f(x): return x"], {"f": (0, "f"), "again": (2, "f")}) == ["again"]
     assert checks_apart(["def f(): 0", "def g(): 0"], {"both": (1, "(f, g)")}) == []
+
+
+@pytest.mark.parametrize("expression", ["(exec('f = 0'), f)[1]", "f or g", "[f]", "(f, f())", "late.f", "f("])
+def test_a_check_that_asks_for_more_than_names_does_not_wait(expression):
+    assert checks_apart([FIRST, F], {"f": (2, "f"), "both": (2, "(f, f)"), "more": (2, expression)}) == ["f", "both"]
+
+
+def test_what_honest_functions_use_is_known_to_compute():
+    cell = (
+        "import torch.nn.functional as F\nfrom scipy.special import logsumexp\nfrom torch import Tensor, nn\n"
+        "from jaxtyping import Float\nfrom collections import Counter\nfrom math import sqrt\n\n"
+        "def g(x: Float[Tensor, 'n']) -> Tensor:\n"
+        "    with torch.no_grad(), np.errstate(over='ignore'):\n"
+        "        y = F.softplus(x).mT @ torch.linalg.solve(x, x).to(torch.float64)\n"
+        "    counts = Counter(x.tolist())\n    counts.update([1])\n"
+        "    return torch.func.vmap(nn.functional.relu)(y).sum(dim=-1, keepdim=True).clamp(min=0), logsumexp(x)"
+    )
+    assert checks_apart([FIRST, cell], {"g": (2, "g")}) == ["g"]
 
 
 def test_a_name_that_is_added_twice_is_not_only_added():

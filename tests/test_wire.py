@@ -22,7 +22,7 @@ from mlcourse.grading import wire
 from mlcourse.grading.calling import Outcome
 from mlcourse.grading.inside.worker import as_message
 from mlcourse.grading.plain import NotPlainError, PlainArray, identical, to_plain
-from mlcourse.grading.sandbox.replies import outcome_of, outputs_of, picked_of
+from mlcourse.grading.sandbox.replies import CELLS_IN_FULL, IMAGE_LIMIT, NOTES, Room, outcome_of, outputs_of, picked_of
 from mlcourse.grading.wire import SIZES, ClosedError, WireError, WireTimeoutError, pack, receive, send, unpack
 
 QUICK = settings(max_examples=150, deadline=None)
@@ -437,8 +437,18 @@ ANYTHING = st.recursive(
     ),
     max_leaves=15,
 )
+
+
+def call_outcome(reply):
+    return outcome_of(reply, ["x", "y"])
+
+
+def cell_outputs(reply):
+    return outputs_of(reply, Room(1_000))
+
+
 FORMS = {
-    outcome_of: {
+    call_outcome: {
         "value": ANYTHING,
         "failure": st.one_of(st.none(), ANYTHING),
         "refused": st.one_of(st.none(), TEXT, ANYTHING),
@@ -473,7 +483,7 @@ OUTPUT = st.one_of(
 @QUICK
 @given(ANYTHING)
 def test_a_reply_of_any_form_is_read_or_refused(reply):
-    for reader in (outcome_of, picked_of, outputs_of):
+    for reader in (call_outcome, picked_of, cell_outputs):
         assert said(reader, reply)
 
 
@@ -490,7 +500,7 @@ def test_a_reply_with_forged_parts_is_read_or_refused(reader, data):
 @given(st.lists(OUTPUT | ANYTHING, max_size=1) | st.lists(OUTPUT, max_size=4))
 def test_forged_outputs_are_refused_or_fit_into_a_notebook(outputs):
     try:
-        found, stopped = outputs_of({"outputs": outputs, "stopped": 1, "count": 1})
+        found, stopped = cell_outputs({"outputs": outputs, "stopped": 1, "count": 1})
     except WireError:
         return
     assert stopped is False
@@ -514,23 +524,46 @@ def test_forged_outputs_are_refused_or_fit_into_a_notebook(outputs):
 )
 def test_a_cell_that_shows_what_it_cannot_is_refused(reply):
     with pytest.raises(WireError):
-        outputs_of(reply)
+        cell_outputs(reply)
 
 
 def test_a_flood_of_outputs_is_cut():
     flood = [{"output_type": "stream", "name": "stdout", "text": "x"}] * 100_000
-    found, _ = outputs_of({"outputs": flood, "stopped": False, "count": 1})
+    found, _ = cell_outputs({"outputs": flood, "stopped": False, "count": 1})
     assert len(found) < 1_000
 
 
 def test_scripts_and_drawings_are_left_out_of_what_is_shown():
     data = {"text/plain": "x", "application/javascript": "alert(1)", "image/svg+xml": "<svg onload=alert(1)>"}
-    (found,), _ = outputs_of({"outputs": [{"output_type": "display_data", "data": data}], "stopped": False, "count": 1})
+    (found,), _ = cell_outputs({"outputs": [{"output_type": "display_data", "data": data}], "stopped": 0, "count": 1})
     assert found["data"] == {"text/plain": "x"}
 
 
+def shown_characters(outputs):
+    return sum(len(text) for output in outputs for text in [output.get("text", ""), *output.get("data", {}).values()])
+
+
+@pytest.mark.parametrize("form", ["text/plain", "image/png"])
+def test_what_a_notebook_shows_has_an_end_whatever_its_process_says(form):
+    room, shown = Room(1_000), []
+    long = {"output_type": "display_data", "data": {form: "A" * 1_500_000}}
+    printed = {"output_type": "stream", "name": "stdout", "text": "x" * 1_000_000}
+    for _ in range(3 * CELLS_IN_FULL):
+        shown += outputs_of({"outputs": [printed, long, long], "stopped": False, "count": 1}, room)[0]
+    kinds = 1_000 + NOTES, IMAGE_LIMIT if form.startswith("image") else 0
+    assert shown_characters(shown[:3]) <= sum(kinds)
+    assert 0 < shown_characters(shown) <= CELLS_IN_FULL * sum(kinds)
+    images = [output["data"] for output in shown if output.get("data", {}).get("image/png")]
+    assert all(len(data["image/png"]) == 1_500_000 for data in images)  # whole, or not at all
+
+
+def test_a_changed_input_is_one_of_the_inputs():
+    forged = as_message(Outcome()) | {"changed": ["y", "the secret", "x"]}
+    assert outcome_of(forged, ["x", "y", "z"]).changed == ("x", "y")
+
+
 def test_honest_replies_are_read():
-    outcome = outcome_of(as_message(Outcome(value=(1, PlainArray("numpy", np.ones(2))), printed="x\ud800")))
+    outcome = outcome_of(as_message(Outcome(value=(1, PlainArray("numpy", np.ones(2))), printed="x\ud800")), ["x"])
     assert outcome.printed == "x?"
     assert outcome.value[0] == 1
     assert picked_of({"missing": "f"}) == "f"
@@ -542,4 +575,4 @@ def test_honest_replies_are_read():
 def test_a_value_beyond_the_limits_of_plain_data_is_refused_also_when_it_is_forged(value):
     reply = as_message(Outcome()) | {"value": value}
     with pytest.raises(WireError):
-        outcome_of(crossed(reply))
+        outcome_of(crossed(reply), ["x"])

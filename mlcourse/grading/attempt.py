@@ -94,18 +94,29 @@ class Attempt:
         elif not self._spotless() and self._leave():
             self._begin()
 
-    def finish(self) -> Report:
-        """Try everything else."""
+    def settle(self) -> None:
+        """Try everything else; what failed where other exercises were tried has no report yet."""
         self._rest()
-        if self.report is None and self.shares and not (self.grading and self.grading.passed) and self._leave():
-            self._begin()
-            self._rest()
+        if self.report or not self.shares or (self.grading and self.grading.passed) or not self._has_time():
+            self._conclude()
+
+    def finish(self) -> Report:
+        """Return the report, after a second try where it takes one: nothing of the submission runs beside that."""
+        if self.report is None:
+            self.session.end_all()
+            if self._leave():
+                self._begin()
+                self._rest()
+            self._conclude()
+        assert self.report is not None
+        return self.report
+
+    def _conclude(self) -> None:
         if self.report is None:
             assert self.grading is not None
             self.report = self.grading.report()
         if self.branch and not self.shares:
             self.branch.close()
-        return self.report
 
     def refuse(self, status: str, label: str, words: str) -> None:
         """Give no points, and say why."""
@@ -132,9 +143,12 @@ class Attempt:
         if self.report is None and self.grading is not None:
             self.grading.try_rest()
 
+    def _has_time(self) -> bool:
+        return self.session.left >= self.course.limits.exercise_seconds
+
     def _leave(self) -> bool:
         """Take a process in which no other exercise was tried; False where there is none, or no time for it."""
-        if self.session.left < self.course.limits.exercise_seconds:
+        if not self._has_time():
             return False
         branch = self.session.fresh()
         if branch is None:

@@ -111,7 +111,9 @@ class Grader:
             for attempt in attempts:
                 attempt.begin()
             for attempt in attempts:
-                attempt.report = attempt.finish()
+                attempt.settle()
+            for attempt in attempts:
+                attempt.finish()
             session.finish()
         reports = {attempt.check.exercise.name: attempt.report for attempt in attempts if attempt.report}
         for attempt in attempts:

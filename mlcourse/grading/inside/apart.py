@@ -2,8 +2,9 @@
 
 A check means the state at its own place. One process serves many checks where the notebook holds nothing but imports of
 known libraries and functions that compute: no call outside of a function, no object that could keep something from one
-call to the next, no way from a text to a name. Then the later cells only add names, and the state at the end serves as
-well. Whoever writes more than that loses nothing but speed.
+call to the next, no way from a text to a name, and of a library only what computes (`mlcourse.grading.inside.names`).
+Then the later cells only add names, and the state at the end serves as well. Whoever writes more than that loses
+nothing but speed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import ast
 import builtins
 from collections.abc import Iterator, Mapping, Sequence
 
+from mlcourse.grading.inside.names import computing
 from mlcourse.grading.shortcuts.interpreter import parse
 
 LIBRARIES = frozenset(
@@ -21,6 +23,7 @@ LIBRARIES = frozenset(
     )
 )
 FRONT = {("mlcourse.grading", "check")}  # all that a notebook needs of the grader
+NO_REFERENCES = ("data", "device", "grading", "plotting", "training", "validation")  # they read files, or keep settings
 # From a text to a name, out of the process, or to another library through one that imports it.
 DENIED = frozenset(
     (
@@ -29,7 +32,7 @@ DENIED = frozenset(
         *("ctypes", "types", "threading", "multiprocessing", "subprocess", "signal", "mmap", "socket", "pickle"),
         *("pathlib", "tempfile", "shutil", "warnings", "functools", "operator", "weakref", "atexit", "copyreg"),
         *("ctypeslib", "distributed", "save", "savez", "savez_compressed", "savetxt", "load", "loads", "loadtxt"),
-        *("genfromtxt", "tofile", "fromfile", "from_file", "memmap", "seterrcall"),
+        *("genfromtxt", "tofile", "fromfile", "from_file", "memmap", "seterrcall", "seed", "manual_seed"),
     )
 )
 IN_SIGNATURES = (
@@ -38,7 +41,10 @@ IN_SIGNATURES = (
 )
 # The question of the first cell of a released notebook; what follows from it does not run here.
 IS_INSTALLED = ast.dump(ast.parse('importlib.util.find_spec("mlcourse") is None', mode="eval").body)
-NEVER = (ast.Global, ast.Nonlocal, ast.ClassDef, ast.AsyncFunctionDef, ast.Await, ast.AsyncFor, ast.AsyncWith)
+NEVER = (
+    *(ast.Global, ast.Nonlocal, ast.ClassDef, ast.AsyncFunctionDef, ast.Await, ast.AsyncFor, ast.AsyncWith),
+    ast.MatchClass,  # it reads attributes by names that are no attributes of the tree
+)
 
 
 def checks_apart(cells: Sequence[str], checks: Mapping[str, tuple[int, str]], beside: Sequence[str] = ()) -> list[str]:
@@ -77,7 +83,18 @@ def checks_apart(cells: Sequence[str], checks: Mapping[str, tuple[int, str]], be
             break
         first -= 1
         added |= new
-    return [name for name, (position, _) in checks.items() if position >= first]
+    return [name for name, (position, asked) in checks.items() if position >= first and _is_plain(asked)]
+
+
+def _is_plain(expression: str) -> bool:
+    """Return whether the expression of a check is a name, or a tuple of names: any other may do anything."""
+    tree = parse(expression.strip(), "eval")
+    match tree and tree.body:
+        case ast.Name():
+            return True
+        case ast.Tuple(parts):
+            return all(isinstance(part, ast.Name) for part in parts)
+    return False
 
 
 def _union(sets: Sequence[set[str]]) -> set[str]:
@@ -135,12 +152,15 @@ def _harmless(node: ast.AST, own: set[str]) -> bool:
     match node:
         case ast.Import(aliases):
             return all(alias.asname or "." not in alias.name for alias in aliases) and all(
-                _is_library(alias.name, own) for alias in aliases
+                _is_library(alias.name, own) and _computes(alias.name.split(".")[1:]) for alias in aliases
             )
         case ast.ImportFrom("mlcourse.grading", aliases, 0):
             return all(("mlcourse.grading", alias.name) in FRONT for alias in aliases)
+        case ast.ImportFrom(str(module), aliases, 0) if module.startswith("mlcourse."):
+            return _is_library(module, own) and module.count(".") == 1 and aliases[0].name != "*"
         case ast.ImportFrom(module, aliases, 0):
-            return _is_library(module or "", own) and aliases[0].name != "*"
+            parts = [*(module or "").split(".")[1:], *(alias.name for alias in aliases)]
+            return _is_library(module or "", own) and _computes(parts)
         case ast.ImportFrom():
             return False
         case ast.FunctionDef():
@@ -148,15 +168,21 @@ def _harmless(node: ast.AST, own: set[str]) -> bool:
         case ast.Lambda():
             return all(isinstance(value, ast.Constant) for value in _defaults(node.args))
         case ast.Attribute():  # one that is set, or one that is Python's own
-            return isinstance(node.ctx, ast.Load) and not node.attr.startswith("_")
+            return isinstance(node.ctx, ast.Load) and _computes([node.attr])
         case ast.Name():
             return not node.id.startswith("__")
     return not isinstance(node, NEVER)
 
 
 def _is_library(module: str, own: set[str]) -> bool:
-    home = module.partition(".")[0]
-    return home in LIBRARIES and home not in own and not module.startswith("mlcourse.grading")
+    home, _, rest = module.partition(".")
+    if home == "mlcourse" and rest in NO_REFERENCES:
+        return False
+    return home in LIBRARIES and home not in own
+
+
+def _computes(names: Sequence[str]) -> bool:
+    return computing().issuperset(names)
 
 
 def _defaults(arguments: ast.arguments) -> Iterator[ast.expr]:

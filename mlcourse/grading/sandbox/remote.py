@@ -94,8 +94,8 @@ class RemoteCandidate:
                 run=self.run,
                 seconds=float(limit),
             )
-            for _ in several:
-                outcome = outcome_of(self.branch.receive(min(PATIENCE * limit + GRACE, self.left)))
+            for inputs in several:
+                outcome = outcome_of(self.branch.receive(min(PATIENCE * limit + GRACE, self.left)), inputs)
                 self.left -= time.monotonic() - start  # only what it uses itself: other exercises are tried in between
                 yield outcome
                 start = time.monotonic()

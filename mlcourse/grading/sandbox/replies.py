@@ -7,11 +7,12 @@ ones. Its form must not harm the grader.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from mlcourse.grading.calling import PRINTED_LIMIT, Failure, Outcome
-from mlcourse.grading.inside.outputs import SHOWN_TYPES
+from mlcourse.grading.inside.outputs import IMAGE_LIMIT, SHOWN_TYPES
 from mlcourse.grading.plain import NotPlainError, to_plain
 from mlcourse.grading.wire import WireError
 
@@ -20,6 +21,8 @@ NAME = 200
 TEXT = 4_000
 STREAMS = ("stdout", "stderr")
 MAX_OUTPUTS = 500
+NOTES = 10_000  # of the grader's own on what was cut
+CELLS_IN_FULL = 20  # that show as much as they may
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,8 @@ class Picked:
     called: frozenset[str]
 
 
-def outcome_of(reply: Any) -> Outcome:
-    """Return the outcome that a reply claims.
+def outcome_of(reply: Any, inputs: Collection[str]) -> Outcome:
+    """Return the outcome that a reply claims for a call with inputs of these names.
 
     Raises
     ------
@@ -41,7 +44,8 @@ def outcome_of(reply: Any) -> Outcome:
         If it is no outcome.
     """
     fields = _fields(reply, "value", "failure", "refused", "timed_out", "changed", "printed")
-    changed = [_text(name, NAME) for name in _list(fields["changed"], 100)]
+    claimed = [_text(name, NAME) for name in _list(fields["changed"], 100)]
+    changed = [name for name in inputs if name in claimed]  # no other text: it would be shown
     return Outcome(
         value=_plain(fields["value"]),
         failure=None if fields["failure"] is None else _failure(fields["failure"]),
@@ -105,20 +109,49 @@ def _part(value: Any) -> dict[str, Any]:
     }
 
 
-def outputs_of(reply: Any) -> tuple[list[dict[str, Any]], bool]:
-    """Return the outputs of a cell in nbformat's form, and whether the cell was stopped."""
+class Room:
+    """Characters that a notebook may still show; the submission's own count may be forged.
+
+    Parameters
+    ----------
+    text : int
+        Of one cell, without images; a notebook has room for `CELLS_IN_FULL` cells that use all of it.
+    """
+
+    def __init__(self, text: int) -> None:
+        self.cell = {True: IMAGE_LIMIT, False: text + NOTES}
+        self.notebook = {kind: CELLS_IN_FULL * longest for kind, longest in self.cell.items()}
+        self.left = dict(self.cell)
+
+    def next_cell(self) -> None:
+        """Begin a new cell."""
+        self.left = {kind: min(longest, self.notebook[kind]) for kind, longest in self.cell.items()}
+
+    def fit(self, text: str, image: bool = False) -> str:
+        """Return what there is room for: the beginning of a text, or an image as a whole."""
+        kept = text[: self.left[image]]
+        if image and len(kept) < len(text):
+            return ""
+        self.left[image] -= len(kept)
+        self.notebook[image] -= len(kept)
+        return kept
+
+
+def outputs_of(reply: Any, room: Room) -> tuple[list[dict[str, Any]], bool]:
+    """Return the outputs of a cell in nbformat's form, as far as there is room, and whether the cell was stopped."""
     fields = _fields(reply, "outputs", "stopped", "count")
-    outputs = [_output(item) for item in _list(fields["outputs"], 10**9)[:MAX_OUTPUTS]]
+    room.next_cell()
+    outputs = [_output(item, room) for item in _list(fields["outputs"], 10**9)[:MAX_OUTPUTS]]
     return outputs, fields["stopped"] is True
 
 
-def _output(item: Any) -> dict[str, Any]:
+def _output(item: Any, room: Room) -> dict[str, Any]:
     kind = item.get("output_type") if type(item) is dict else None
     if kind == "stream" and item.get("name") in STREAMS:
-        return {"output_type": "stream", "name": item["name"], "text": _text(item.get("text"))}
+        return {"output_type": "stream", "name": item["name"], "text": room.fit(_text(item.get("text")))}
     if kind == "error":
         fields = _fields(item, "ename", "evalue", "traceback")
-        lines = [_text(line) for line in _list(fields["traceback"], 10_000)]
+        lines = [room.fit(_text(line)) for line in _list(fields["traceback"], 10_000)]
         return {
             "output_type": "error",
             "ename": _text(fields["ename"], NAME),
@@ -129,7 +162,8 @@ def _output(item: Any) -> dict[str, Any]:
         data = item.get("data")
         if type(data) is not dict:
             raise WireError("an output without data")
-        shown = {"output_type": kind, "data": {name: _shown(name, data[name]) for name in SHOWN_TYPES if name in data}}
+        forms = {name: _shown(name, data[name], room) for name in SHOWN_TYPES if name in data}
+        shown = {"output_type": kind, "data": {name: text for name, text in forms.items() if text}}
         count = item.get("execution_count")
         more = (
             {"execution_count": count if type(count) is int and 0 <= count < 10**6 else None}
@@ -140,12 +174,13 @@ def _output(item: Any) -> dict[str, Any]:
     raise WireError("an output of no known kind")
 
 
-def _shown(name: str, value: Any) -> str:
+def _shown(name: str, value: Any, room: Room) -> str:
     """Return what an output shows in one form; an image must be one in base64, since it becomes part of a page."""
     text = _text(value)
-    if name.startswith("image/") and not BASE64.fullmatch(text):
+    image = name.startswith("image/")
+    if image and not BASE64.fullmatch(text):
         raise WireError("an image that is none")
-    return text
+    return room.fit(text, image)
 
 
 def _fields(value: Any, *names: str) -> dict[str, Any]:

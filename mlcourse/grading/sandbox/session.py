@@ -19,7 +19,7 @@ import numpy as np
 from mlcourse.grading.companions import modules_among
 from mlcourse.grading.plain import PlainArray
 from mlcourse.grading.sandbox.parent import Child, WarmParent
-from mlcourse.grading.sandbox.replies import outputs_of
+from mlcourse.grading.sandbox.replies import Room, outputs_of
 from mlcourse.grading.wire import ClosedError, WireError, WireTimeoutError, receive, send
 
 BRANCH_SECONDS = 30.0
@@ -86,7 +86,9 @@ class Session:
         self.room = None if parent.isolated else tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self.limits = parent.limits
         self.deadline = time.monotonic() + self.limits.submission_seconds
+        self.shown = Room(self.limits.output)
         self.children: list[Child] = []
+        self.ended = 0  # how many of them
         self.main: Child | None = None
         self.cells: list[str] = []  # those that have run, in order
         self.culprits: set[int] = set()  # positions of those that ended their process
@@ -100,10 +102,18 @@ class Session:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for child in self.children:
-            self.parent.end(child)
+        self.end_all()
         if self.room is not None:
             self.room.cleanup()
+
+    def end_all(self) -> None:
+        """End every process of the submission: one that is made later has nobody left to learn from."""
+        for child in self.children[self.ended :]:
+            self.parent.end(child)
+        self.ended = len(self.children)
+        self.main = None
+        if self.shared is not None:
+            self.shared.close()
 
     @property
     def left(self) -> float:
@@ -141,7 +151,7 @@ class Session:
             words = "This submission ended its process too often, or took too long: the cell was not run."
             return self._not_run(position, words)
         try:
-            outputs, stopped = outputs_of(self._run(child, source))
+            outputs, stopped = outputs_of(self._run(child, source), self.shown)
         except WireError as error:
             words = self.why(child, error, "This cell")
             self._lose(child)
