@@ -722,13 +722,13 @@ def test_squeezing_every_axis_is_no_way_to_remove_one():
     assert (report.score, report.misconception) == (0, "all_short_axes_removed")
 
 
-def test_an_overflow_may_not_be_hidden():
+def test_an_overflow_that_is_caught_and_harms_no_value_is_right():
     def hidden(z):
         with np.errstate(over="ignore"):
             return 1 / (1 + np.exp(-z))
 
     report = evaluate("logistic_regression.sigmoid", hidden)
-    assert (report.score, report.status) == (0, "forbidden")
+    assert (report.score, report.status) == (6, "passed")
 
 
 def test_a_falling_sigmoid_is_recognized_where_it_overflows():

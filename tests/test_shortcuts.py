@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
 
 import jupytext
@@ -916,20 +917,27 @@ def test_everything_that_an_exercise_forbids_is_found_by_its_own_name(chapter, n
     assert shortcut(f"from {module} import {last} as g\ndef f(x): return g(x)", forbidden=(name,), home=home) == name
 
 
-MISTAKES = [(item.name, known) for item in EXERCISES.values() for known in item.misconceptions]
+MISTAKES = [(item, known) for item in EXERCISES.values() for known in item.misconceptions]
 
 
-@pytest.mark.parametrize(("name", "known"), MISTAKES, ids=[f"{name}/{known.name}" for name, known in MISTAKES])
-def test_a_misconception_is_no_shortcut(name, known):
+@cache
+def shortcuts_of_mistakes(chapter):
+    """Return the shortcuts in the known mistakes of a chapter, from one reading of the module that declares them."""
+    checks = {}
+    for item, known in MISTAKES:
+        if item.chapter == chapter:
+            parts = known.implementation if isinstance(known.implementation, tuple) else (known.implementation,)
+            expression = f"({', '.join(part.__name__ for part in parts)},)"
+            checks[f"{item.name}/{known.name}"] = Check(1, expression, item.forbidden, f"mlcourse.{chapter}")
+    source = inspect.getsource(importlib.import_module(f"mlcourse.exercises.{chapter}"))
+    return find_shortcuts([source], checks)
+
+
+@pytest.mark.parametrize(("item", "known"), MISTAKES, ids=[f"{item.name}/{known.name}" for item, known in MISTAKES])
+def test_a_misconception_is_no_shortcut(item, known):
     """A known mistake gets its hint; only what borrows from the reference to be wrong elsewhere is held up."""
-    exercise = EXERCISES[name]
-    parts = known.implementation if isinstance(known.implementation, tuple) else (known.implementation,)
-    module = inspect.getmodule(exercise.cases)
-    source = textwrap.dedent(inspect.getsource(module))
-    expression = f"({', '.join(part.__name__ for part in parts)},)"
-    check = Check(1, expression, exercise.forbidden, f"mlcourse.{exercise.chapter}")
-    found = find_shortcuts([source], {name: check})
-    assert not found or found[name].startswith(f"mlcourse.{exercise.chapter}.")
+    found = shortcuts_of_mistakes(item.chapter).get(f"{item.name}/{known.name}", "")
+    assert not found or found.startswith(f"mlcourse.{item.chapter}.")
 
 
 # Modules that lie beside the notebook
