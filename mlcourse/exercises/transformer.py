@@ -90,6 +90,10 @@ def split_reshaped(x, n_heads):
     return x.reshape(*x.shape[:-2], n_heads, x.shape[-2], -1)
 
 
+def merge_reshaped(x):
+    return x.reshape(*x.shape[:-3], x.shape[-2], -1)
+
+
 def masked_softmax(scores, seen):
     return torch.softmax(scores.masked_fill(~seen, -torch.inf), -1)
 
@@ -98,16 +102,27 @@ def split_interleaved(x, n_heads):
     return x.unflatten(-1, (-1, n_heads)).permute(*range(x.dim() - 2), -1, -3, -2)
 
 
-def attend_by(causal=True, scale=None, split=split, shift=0, output=True, shares=masked_softmax):
+def attend_by(
+    causal=True,
+    scale=None,
+    split=split,
+    shift=0,
+    output=True,
+    shares=masked_softmax,
+    merge=merge,
+    names=("W_Q", "W_K", "W_V"),
+    turned=False,
+):
     """Multi-head self-attention with one thing changed; ``scale`` is a function of (C, H)."""
 
     def attention(x, block, n_heads):
         T, C = x.shape[-2:]
-        q, k, v = (split(x @ block[name], n_heads) for name in ("W_Q", "W_K", "W_V"))
+        weights = {name: block[name].mT if turned else block[name] for name in (*names, "W_O")}
+        q, k, v = (split(x @ weights[name], n_heads) for name in names)
         scores = q @ k.mT / (scale(C, C // n_heads) if scale else sqrt(C // n_heads))
         seen = torch.ones(T, T, dtype=torch.bool)
         heads = merge(shares(scores, seen.tril(shift) if causal else seen) @ v)
-        return heads @ block["W_O"] if output else heads
+        return heads @ weights["W_O"] if output else heads
 
     return attention
 
@@ -271,6 +286,51 @@ def scaled_by_root_of_width(tokens, W_E, W_P, start):
     return W_E[tokens] * sqrt(W_E.shape[-1]) + places(tokens, W_P, start)
 
 
+@embed_tokens_and_positions.misconception(
+    "You average the two rows. They are added as they are: the model learns how large each should be."
+)
+def averaged(tokens, W_E, W_P, start):
+    return (W_E[tokens] + places(tokens, W_P, start)) / 2
+
+
+@embed_tokens_and_positions.misconception(
+    "Your slice of W_P ends at T. It begins at start, so it must end at start + T."
+)
+def slice_ends_at_T(tokens, W_E, W_P, start):
+    return W_E[tokens] + W_P[start : tokens.shape[-1]]
+
+
+@embed_tokens_and_positions.misconception(
+    "You compute sines for the places, as the transformer of 2017 does. GPT learns them: they are the rows of W_P."
+)
+def sines(tokens, W_E, W_P, start):
+    place = torch.arange(start, start + tokens.shape[-1], dtype=W_E.dtype)
+    channel = torch.arange(W_E.shape[-1])
+    angle = place[:, None] / 10_000 ** (channel // 2 * 2 / W_E.shape[-1])
+    return W_E[tokens] + torch.where(channel % 2 == 0, angle.sin(), angle.cos())
+
+
+@embed_tokens_and_positions.misconception(
+    "You norm the sum. The blocks norm what they read; the stream itself begins as the plain sum."
+)
+def normed_sum(tokens, W_E, W_P, start):
+    return F.layer_norm(W_E[tokens] + places(tokens, W_P, start), W_E.shape[1:])
+
+
+@embed_tokens_and_positions.misconception(
+    "You multiply the whole sum by the root of the width. Nothing is scaled here: W_E[token] + W_P[place]."
+)
+def sum_scaled(tokens, W_E, W_P, start):
+    return (W_E[tokens] + places(tokens, W_P, start)) * sqrt(W_E.shape[-1])
+
+
+@embed_tokens_and_positions.misconception(
+    "You add start to the TOKENS. It belongs to the places: W_E[tokens] + W_P[start + t]."
+)
+def start_added_to_tokens(tokens, W_E, W_P, start):
+    return W_E[tokens + start] + places(tokens, W_P, 0)
+
+
 @embed_tokens_and_positions.misconception("Tokens count from 0: token i is row i of W_E, not row i - 1.")
 def tokens_from_one(tokens, W_E, W_P, start):
     return W_E[tokens - 1] + places(tokens, W_P, start)
@@ -315,7 +375,7 @@ WHOLE_LAYERS = (
 def pre_norm_block(rng):
     """One block of GPT-2: attend, then work row by row, each on a normed copy of the stream."""
     fixed = np.random.default_rng(7)
-    yield worked(x=normal(fixed, 2, 3, 4), block=block_weights(fixed, 4, 6), n_heads=2)
+    yield worked(x=normal(fixed, 2, 3, 6), block=block_weights(fixed, 6, 7), n_heads=2)
     for B, T, C, D, N in [(2, 5, 6, 7, 3), (3, 4, 8, 5, 2), (4, 3, 10, 9, 5)]:
         yield random(x=2 * normal(rng, B, T, C) + 0.5, block=block_weights(rng, C, D), n_heads=N)
     yield edge(x=normal(rng, 2, 1, 4), block=block_weights(rng, 4, 16), n_heads=1)
@@ -564,6 +624,197 @@ for name, hint, changed in (
     pre_norm_block.misconception(hint, name=name)(changed)
 
 
+def past_hidden(scores, seen):
+    return torch.softmax(scores.masked_fill(seen.tril(-1), -torch.inf), -1)
+
+
+def quick_gelu(x):
+    return x * torch.sigmoid(1.702 * x)
+
+
+def feed_with(rule):
+    """Feed-forward network from a rule of (x, W_1, b_1, W_2, b_2)."""
+    return lambda x, block: rule(x, *(block[name] for name in ("W_1", "b_1", "W_2", "b_2")))
+
+
+def norm_with(rule):
+    """Norm from a rule of (standardized row, gain, shift)."""
+    return lambda x, gain, shift: rule(F.layer_norm(x, gain.shape), gain, shift)
+
+
+SCALE = "Divide the scores by sqrt(C / N), the root of the length of a head's key. "
+MERGED = (
+    "You merge the heads by a reshape alone, which mixes heads and positions. First swap heads and positions back, "
+    "then flatten the last two axes. "
+)
+for name, hint, changed in (
+    ("divided_by_the_length", SCALE + "You divide by C / N itself.", block_by(attend=attend_by(scale=lambda C, H: H))),
+    (
+        "divided_by_the_root_of_heads",
+        SCALE + "You divide by the root of the NUMBER of heads.",
+        block_by(attend=attend_by(scale=lambda C, H: sqrt(C // H))),
+    ),
+    (
+        "scores_multiplied",
+        SCALE + "You multiply by it.",
+        block_by(attend=attend_by(scale=lambda C, H: 1 / sqrt(H))),
+    ),
+    (
+        "queries_and_keys_exchanged",
+        "W_Q and W_K have changed places. Row i of the scores belongs to query i, and the mask with it.",
+        block_by(attend=attend_by(names=("W_K", "W_Q", "W_V"))),
+    ),
+    (
+        "keys_and_values_exchanged",
+        "W_K and W_V have changed places: queries are compared with keys, and what is mixed are the values.",
+        block_by(attend=attend_by(names=("W_Q", "W_V", "W_K"))),
+    ),
+    (
+        "weights_transposed",
+        "You transpose the weights of attention, as torch.nn.Linear stores them. Here they stand on the right as they "
+        "are: x @ W.",
+        block_by(attend=attend_by(turned=True)),
+    ),
+    (
+        "past_hidden",
+        "Your mask hides the past and shows the future. Query i sees the keys 0 to i: keep the LOWER triangle.",
+        block_by(attend=attend_by(shares=past_hidden)),
+    ),
+    ("merged_by_reshape", MERGED, block_by(attend=attend_by(merge=merge_reshaped))),
+    (
+        "split_and_merged_by_reshape",
+        "You split and merge the heads by a reshape alone, (B, N, T, H). That cuts the text into N pieces, and no head "
+        "sees it as a whole. Use (B, T, N, H), then swap positions and heads; and back at the end.",
+        block_by(attend=attend_by(split=split_reshaped, merge=merge_reshaped)),
+    ),
+    (
+        "number_and_length_exchanged",
+        "You take n_heads for the length of a head. There are n_heads heads of C / n_heads channels each.",
+        lambda x, block, n_heads: right_block(x, block, x.shape[-1] // n_heads),
+    ),
+    (
+        "quick_gelu",
+        "You use x sigmoid(1.702 x), an approximation of gelu. Asked is the exact one, torch.nn.functional.gelu(x).",
+        block_by(feed=feed_by(quick_gelu)),
+    ),
+    ("tanh", "The nonlinearity of GPT is gelu, not tanh.", block_by(feed=feed_by(torch.tanh))),
+    (
+        "gelu_at_the_end_too",
+        "You apply gelu after W_2 as well. What is added to the stream may have any sign: gelu stands between the two "
+        "matrices alone.",
+        block_by(feed=feed_with(lambda x, W_1, b_1, W_2, b_2: F.gelu(F.gelu(x @ W_1 + b_1) @ W_2 + b_2))),
+    ),
+    (
+        "first_bias_after_gelu",
+        "You add b_1 after gelu. It belongs inside: gelu(x W_1 + b_1).",
+        block_by(feed=feed_with(lambda x, W_1, b_1, W_2, b_2: (F.gelu(x @ W_1) + b_1) @ W_2 + b_2)),
+    ),
+    (
+        "weights_for_linear",
+        "torch.nn.functional.linear(x, W) multiplies by the TRANSPOSE of W. Here weights stand on the right as they "
+        "are: x @ W_1, or linear(x, W_1.mT).",
+        block_by(feed=feed_with(lambda x, W_1, b_1, W_2, b_2: F.linear(F.gelu(F.linear(x, W_1, b_1)), W_2, b_2))),
+    ),
+    (
+        "shift_before_gain",
+        "You add the shift first and multiply by the gain then. It is standardized row times gain, PLUS shift.",
+        block_by(norm_with(lambda rows, gain, shift: (rows + shift) * gain)),
+    ),
+    (
+        "divided_by_the_variance",
+        "Your norm divides by the variance. Divide by its root, the standard deviation: sqrt(variance + eps).",
+        block_by(
+            lambda x, gain, shift: (
+                (x - x.mean(-1, keepdim=True)) / (x.var(-1, correction=0, keepdim=True) + 1e-5) * gain + shift
+            )
+        ),
+    ),
+    (
+        "gain_alone",
+        "The shift is missing in your norms: standardized row times gain, plus shift.",
+        block_by(norm_with(lambda rows, gain, shift: rows * gain)),
+    ),
+    (
+        "shift_alone",
+        "The gain is missing in your norms: standardized row times gain, plus shift.",
+        block_by(norm_with(lambda rows, gain, shift: rows + shift)),
+    ),
+    (
+        "gain_plus_one",
+        "You multiply by 1 + gain, as some models store it. Here the gain is the factor itself.",
+        block_by(norm_with(lambda rows, gain, shift: rows * (1 + gain) + shift)),
+    ),
+    (
+        "eps_of_a_millionth",
+        "The eps of your norm is 1e-6. " + EPS_INSIDE,
+        block_by(norm_by(eps=1e-6)),
+    ),
+    (
+        "eps_of_a_hundred_millionth",
+        "The eps of your norm is 1e-8. " + EPS_INSIDE,
+        block_by(norm_by(eps=1e-8)),
+    ),
+):
+    pre_norm_block.misconception(hint, name=name)(changed)
+
+
+@pre_norm_block.misconception(
+    "The first sum starts from norm_1(x). The sum must start from x itself: the norm is a copy for reading."
+)
+def first_sum_from_the_norm(x, block, n_heads):
+    normed = norm(x, block["gain_1"], block["shift_1"])
+    u = normed + attend(normed, block, n_heads)
+    return u + feed(norm(u, block["gain_2"], block["shift_2"]), block)
+
+
+@pre_norm_block.misconception(
+    "The second sum starts from norm_2(m). The sum must start from m itself: the norm is a copy for reading."
+)
+def second_sum_from_the_norm(x, block, n_heads):
+    u = x + attend(norm(x, block["gain_1"], block["shift_1"]), block, n_heads)
+    normed = norm(u, block["gain_2"], block["shift_2"])
+    return normed + feed(normed, block)
+
+
+@pre_norm_block.misconception("You norm what the halves GIVE, x + norm(att(x)). Norm what they READ: x + att(norm(x)).")
+def results_normed(x, block, n_heads):
+    u = x + norm(attend(x, block, n_heads), block["gain_1"], block["shift_1"])
+    return u + norm(feed(u, block), block["gain_2"], block["shift_2"])
+
+
+@pre_norm_block.misconception("The feed-forward half is missing: the result is m + ff(norm_2(m)).")
+def attention_alone(x, block, n_heads):
+    return x + attend(norm(x, block["gain_1"], block["shift_1"]), block, n_heads)
+
+
+@pre_norm_block.misconception("The attention half is missing: m = x + att(norm_1(x)) comes first.")
+def feed_alone(x, block, n_heads):
+    return x + feed(norm(x, block["gain_2"], block["shift_2"]), block)
+
+
+@pre_norm_block.misconception(
+    "You add to x in place (+=), and so change the stream that was given. Write x = x + ..., which makes a new tensor."
+)
+def stream_changed(x, block, n_heads):
+    x += attend(norm(x, block["gain_1"], block["shift_1"]), block, n_heads)
+    x += feed(norm(x, block["gain_2"], block["shift_2"]), block)
+    return x
+
+
+@pre_norm_block.always(
+    "However large the scores are, nothing is seen of the future. A mask of -100 or -10000 is no minus infinity: a "
+    "score that is larger gets through."
+)
+def causal_with_large_scores(call, rng):
+    x, block = normal(rng, 2, 5, 6), block_weights(rng, 6, 4)
+    # Each position is compared with minus itself, so that its own score lies far below any such mask.
+    block = {**block, "W_Q": 400 * block["W_Q"], "W_K": -400 * block["W_Q"]}
+    other = x.clone()
+    other[:, 3:] = normal(rng, 2, 2, 6)
+    before, after = (call(x=given, block=block, n_heads=2)[:, :3] for given in (x, other))
+    return before.shape == after.shape and torch.allclose(before, after, rtol=1e-4, atol=1e-4)
+
+
 @pre_norm_block.always("Earlier positions do not see what comes later.")
 def causal(call, rng):
     x, block = normal(rng, 2, 5, 6), block_weights(rng, 6, 4)
@@ -651,7 +902,8 @@ for name, hint, changed in (
     ),
     (
         "only_the_last_block",
-        "Only the last block is used. Run through all of them.",
+        "Only the last block counts. Run through all of them, and let each read what the one before it left: x = "
+        "block(x).",
         forward_by(order=lambda b: b[-1:]),
     ),
     (
@@ -724,6 +976,149 @@ for name, hint, changed in (
     gpt_forward.misconception(hint, name=name)(changed)
 
 
+def places_in_each_block(tokens, weights, n_heads):
+    place = weights["W_P"][: tokens.shape[-1]]
+    x = weights["W_E"][tokens]
+    for block in weights["blocks"]:
+        x = right_block(x + place, block, n_heads)
+    return norm(x, weights["gain"], weights["shift"]) @ weights["W_E"].mT
+
+
+def normed_after_each_block(tokens, weights, n_heads):
+    x = weights["W_E"][tokens] + weights["W_P"][: tokens.shape[-1]]
+    for block in weights["blocks"]:
+        x = norm(right_block(x, block, n_heads), weights["gain"], weights["shift"])
+    return x @ weights["W_E"].mT
+
+
+def norm_of_the_last_block(x, weights):
+    last = weights["blocks"][-1] if weights["blocks"] else {"gain_2": weights["gain"], "shift_2": weights["shift"]}
+    return norm(x, last["gain_2"], last["shift_2"])
+
+
+def with_places(rule):
+    return forward_by(embed=lambda tokens, W_E, W_P: W_E[tokens] + rule(tokens, W_P))
+
+
+PLACES_OF_THE_TEXT = "Position t gets row t of W_P: W_P[:T]. "
+for name, hint, changed in (
+    ("whole_table_added", PLACES_OF_THE_TEXT + "You add the whole table.", with_places(lambda tokens, W_P: W_P)),
+    (
+        "rows_for_the_batch",
+        PLACES_OF_THE_TEXT + "You take as many rows as there are texts: T is the LAST size of tokens.",
+        with_places(lambda tokens, W_P: W_P[: len(tokens)]),
+    ),
+    (
+        "places_counted_from_one",
+        PLACES_OF_THE_TEXT + "Yours count from 1.",
+        with_places(lambda tokens, W_P: W_P[1 : tokens.shape[-1] + 1]),
+    ),
+    (
+        "places_looked_up_by_token",
+        PLACES_OF_THE_TEXT + "You look the place up by the token.",
+        with_places(lambda tokens, W_P: W_P[tokens]),
+    ),
+    (
+        "last_rows_of_the_table",
+        PLACES_OF_THE_TEXT + "You take the last rows of the table.",
+        with_places(lambda tokens, W_P: W_P[-tokens.shape[-1] :]),
+    ),
+    (
+        "places_in_each_block",
+        "You add the places again before each block. They are added once: the stream carries them through.",
+        places_in_each_block,
+    ),
+    ("blocks_forgotten", "The blocks are missing. Run through weights['blocks'].", forward_by(order=lambda b: [])),
+    (
+        "first_block_skipped",
+        "The first block is left out: a loop over blocks begins at 0.",
+        forward_by(order=lambda blocks: blocks[1:]),
+    ),
+    (
+        "last_block_skipped",
+        "The last block is left out: range(len(blocks)) ends before its end by itself.",
+        forward_by(order=lambda blocks: blocks[:-1]),
+    ),
+    (
+        "block_added_to_the_stream",
+        "You add the result of a block to the stream, x + block(x). The sums stand INSIDE a block: x = block(x).",
+        forward_by(lambda x, block, n_heads: x + right_block(x, block, n_heads)),
+    ),
+    (
+        "one_head_everywhere",
+        "You work with a single head. There are n_heads of C / n_heads channels, each with its own softmax.",
+        forward_by(lambda x, block, n_heads: right_block(x, block, 1)),
+    ),
+    (
+        "scores_divided_by_the_width",
+        "You divide the scores by sqrt(C). Each head has C / N channels: divide by sqrt(C / N).",
+        forward_by(block_by(attend=attend_by(scale=lambda C, H: sqrt(C)))),
+    ),
+    (
+        "relu_in_the_blocks",
+        "The nonlinearity of GPT is gelu, not relu.",
+        forward_by(block_by(feed=feed_by(torch.relu))),
+    ),
+    (
+        "tanh_gelu_in_the_blocks",
+        "You use the approximation of gelu by tanh. Asked is the exact one, torch.nn.functional.gelu(x).",
+        forward_by(block_by(feed=feed_by(lambda x: F.gelu(x, approximate="tanh")))),
+    ),
+    (
+        "normed_after_each_block",
+        "You apply the last norm after EVERY block. It stands once, after all of them: it is outside the loop.",
+        normed_after_each_block,
+    ),
+    (
+        "norm_of_the_last_block",
+        "You use a norm of the last block again. The last norm has its own weights['gain'] and weights['shift'].",
+        forward_by(last=norm_of_the_last_block),
+    ),
+    (
+        "last_norm_first",
+        "You apply gain and shift to the embedding and not at the end. They belong to the LAST norm, before the "
+        "unembedding.",
+        lambda tokens, weights, n_heads: forward_by(
+            embed=lambda tokens, W_E, W_P: norm(
+                W_E[tokens] + W_P[: tokens.shape[-1]], weights["gain"], weights["shift"]
+            ),
+            last=lambda x, weights: x,
+        )(tokens, weights, n_heads),
+    ),
+    (
+        "logits_scaled",
+        "You divide the logits by sqrt(C). Nothing is scaled here: the last norm already gives rows of one size.",
+        forward_by(read=lambda x, W_E: x @ W_E.mT / sqrt(W_E.shape[-1])),
+    ),
+    (
+        "likeliest_tokens",
+        "You return the likeliest token of each position. Asked are the logits of all V tokens: (B, T, V).",
+        forward_by(read=lambda x, W_E: (x @ W_E.mT).argmax(-1)),
+    ),
+    (
+        "last_row_with_its_axis",
+        "You return the logits after the whole text alone. Every prefix predicts its next token: (B, T, V).",
+        forward_by(read=lambda x, W_E: (x @ W_E.mT)[:, -1:]),
+    ),
+    (
+        "last_row_cut_off",
+        "You leave out the last position, as for a loss. Here all T are asked: row T - 1 says what follows the text.",
+        forward_by(read=lambda x, W_E: (x @ W_E.mT)[:, :-1]),
+    ),
+    (
+        "vocabulary_before_positions",
+        "Your axes are (B, V, T). Asked is (B, T, V): the logits of one position stand in one row.",
+        forward_by(read=lambda x, W_E: (x @ W_E.mT).mT),
+    ),
+    (
+        "stream_without_its_norm",
+        "You return the stream as it is, C numbers a row. Norm it, and multiply by W_E^T.",
+        forward_by(last=lambda x, weights: x, read=lambda x, W_E: x),
+    ),
+):
+    gpt_forward.misconception(hint, name=name)(changed)
+
+
 @gpt_forward.always("The logits of a prefix do not change when more text follows.")
 def prefixes(call, rng):
     tokens, weights = tokens_of(rng, 6, 2, 5), gpt_weights(rng, 6, 7, 4, 6, 2)
@@ -750,6 +1145,8 @@ def batch_entries(call, rng):
         "torch.nn.CrossEntropyLoss",
         "torch.nn.functional.nll_loss",
         "torch.nn.NLLLoss",
+        "torch.distributions.Categorical",
+        "sklearn.metrics.log_loss",
     ),
 )
 def language_model_loss(rng):
@@ -767,6 +1164,7 @@ def language_model_loss(rng):
     yield edge(logits=1e4 + normal(rng, 2, 3, 4), targets=tokens_of(rng, 4, 2, 3))
     yield edge(logits=tensor([[[0, -1e4, -9e3], [-1e4, 0, -8e3]]]), targets=torch.tensor([[1, 0]]))
     yield edge(logits=tensor([[[3.0], [4.0]]]), targets=torch.tensor([[0, 0]]))
+    yield edge(logits=tensor([[[0, 1, -1], [-9000, -9002, -9001]]]), targets=torch.tensor([[2, 0]]))
 
 
 def surprise(logits, targets, dim=-1):
@@ -893,17 +1291,104 @@ for name, hint, changed in (
     language_model_loss.misconception(hint, name=name)(changed)
 
 
+def log_of_sum(z):
+    return z.exp().sum(-1).log()
+
+
+def picked(table, targets):
+    return table.gather(-1, targets[..., None])[..., 0]
+
+
+for name, hint, changed in (
+    (
+        "shifted_the_other_way",
+        "You compare logits[:, t + 1] with targets[:, t]: the model has then already read the answer. Position t of "
+        "targets belongs to position t of the logits.",
+        lambda logits, targets: surprise(logits[:, 1:], targets[:, :-1]).mean(),
+    ),
+    (
+        "logarithm_of_logits",
+        "You take the logarithm of the logits. They are no probabilities: softmax first, or log_softmax for both.",
+        lambda logits, targets: -picked(logits.log(), targets).mean(),
+    ),
+    (
+        "softmax_over_the_batch",
+        "Your softmax runs over the batch. It runs over the vocabulary, the last axis.",
+        lambda logits, targets: surprise(logits, targets, dim=0).mean(),
+    ),
+    (
+        "yes_or_no_for_each_token",
+        "You ask V yes-or-no questions, each with its own sigmoid. The next token is ONE choice among V: softmax.",
+        lambda logits, targets: F.binary_cross_entropy_with_logits(
+            logits, F.one_hot(targets, logits.shape[-1]).to(logits.dtype)
+        ),
+    ),
+    (
+        "entropy_of_the_model",
+        "You weigh the surprise at each token with the model's own probability: that is its entropy, and the targets "
+        "do not occur. Take the surprise at the token that came.",
+        lambda logits, targets: -(torch.softmax(logits, -1) * torch.log_softmax(logits, -1)).sum(-1).mean(),
+    ),
+    (
+        "surprise_at_the_likeliest",
+        "You take the largest log-probability of each row. Take that of the TARGET: gather.",
+        lambda logits, targets: -torch.log_softmax(logits, -1).amax(-1).mean(),
+    ),
+    (
+        "accuracy",
+        "You return how often the likeliest token came. The loss is the mean surprise: it also says how sure the model "
+        "was.",
+        lambda logits, targets: (logits.argmax(-1) == targets).double().mean(),
+    ),
+    (
+        "indexed_crosswise",
+        "log_p[:, :, targets] takes ALL targets at every position. Each position has one: gather along the last axis "
+        "with targets[..., None].",
+        lambda logits, targets: -torch.log_softmax(logits, -1)[:, :, targets].mean(),
+    ),
+    (
+        "maximum_not_added_back",
+        "You subtract the largest logit inside the exponentials and not from the target's logit. Subtract it from all "
+        "logits of the row first.",
+        lambda logits, targets: (log_of_sum(logits - logits.amax(-1, keepdim=True)) - picked(logits, targets)).mean(),
+    ),
+    (
+        "one_maximum_for_all",
+        "You subtract one maximum of the whole tensor. In a row that lies far below it all exponentials are 0, and the "
+        "logarithm is minus infinity. Each row has its own: amax(-1, keepdim=True).",
+        lambda logits, targets: (log_of_sum(logits - logits.max()) - picked(logits - logits.max(), targets)).mean(),
+    ),
+    (
+        "single_precision",
+        "You compute in float32, which keeps seven digits: of logits near 10000 three are left behind the point. Stay "
+        "in float64.",
+        lambda logits, targets: surprise(logits.float(), targets).mean(),
+    ),
+):
+    language_model_loss.misconception(hint, name=name)(changed)
+
+
+@language_model_loss.always(
+    "A token whose logit lies 10000 below costs 10000 nats. If yours costs less, there is a small number inside a "
+    "logarithm, or a clamp: it hides that softmax is 0 there. Use log_softmax."
+)
+def hopeless_token(call, rng):
+    value = call(logits=tensor([[[0, -1e4, -5]]]), targets=torch.tensor([[1]]))
+    return abs(float(value) - 1e4 - log(1 + np.exp(-5))) < 1e-3
+
+
 @language_model_loss.always("Equal logits give the logarithm of V, whatever came.")
 def uniform(call, rng):
     V = int(rng.integers(3, 9))
     value = call(logits=torch.full((2, 3, V), 1.7, dtype=torch.float64), targets=tokens_of(rng, V, 2, 3))
-    return close(value, tensor(log(V)))
+    return abs(float(value) - log(V)) < 1e-6
 
 
 @language_model_loss.always("Adding a number to all logits of a position changes nothing.")
 def shift_of_a_row(call, rng):
     logits, targets = normal(rng, 2, 3, 5), tokens_of(rng, 5, 2, 3)
-    return close(call(logits=logits + normal(rng, 2, 3, 1), targets=targets), call(logits=logits, targets=targets))
+    moved = call(logits=logits + normal(rng, 2, 3, 1), targets=targets)
+    return abs(float(moved) - float(call(logits=logits, targets=targets))) < 1e-6
 
 
 # 5. sample
@@ -1006,8 +1491,8 @@ DIVIDE_LOGITS = "The temperature divides the LOGITS, before softmax: softmax(log
 for name, hint, changed in (
     (
         "temperature_multiplies",
-        "You multiply the logits by the temperature. A high temperature must make all tokens more "
-        "alike, so it divides.",
+        "You multiply the logits by the temperature, or take the probabilities to its power. A high temperature must "
+        "make all tokens more alike, so it divides the logits; for probabilities the power is 1 / temperature.",
         sample_by(lambda logits, tau: torch.softmax(logits * tau, -1)),
     ),
     (
@@ -1153,6 +1638,160 @@ for name, hint, changed in (
     sample.misconception(hint, name=name)(changed)
 
 
+def draw_at_equality(p, u):
+    return (p.cumsum(-1) < u[:, None]).sum(-1).clamp(max=p.shape[-1] - 1)
+
+
+def draw_by_counting(p, u):
+    return (p.cumsum(-1) <= u[:, None]).sum(-1).clamp(max=p.shape[-1] - 1)
+
+
+def cut_in_the_order_of_sorting(p, top_p):
+    if top_p is None:
+        return p
+    ranked = p.sort(-1, descending=True).values
+    return p.where(ranked.cumsum(-1) - ranked < top_p, 0.0)
+
+
+def one_cut_alone(logits, u, temperature, top_k, top_p):
+    return sample_by()(logits, u, temperature, top_k, None if top_k is not None else top_p)
+
+
+def probabilities_before_the_cut(logits, u, temperature, top_k, top_p):
+    tokens, _ = sample_by()(logits, u, temperature, top_k, top_p)
+    return tokens, torch.softmax(logits / temperature, -1)
+
+
+def drawn_before_the_cut(logits, u, temperature, top_k, top_p):
+    _, p = sample_by()(logits, u, temperature, top_k, top_p)
+    return draw(torch.softmax(logits / temperature, -1), u), p
+
+
+def logarithms_returned(logits, u, temperature, top_k, top_p):
+    tokens, p = sample_by()(logits, u, temperature, top_k, top_p)
+    return tokens, p.log()
+
+
+def keep_to_p_by_k(p, top_k):
+    return p if top_k is None else p * (torch.arange(p.shape[-1]) < top_k)
+
+
+for name, hint, changed in (
+    (
+        "equality_is_enough",
+        "You stop where the running sum REACHES u. With u = 0 that is token 0, even if its probability is 0 because it "
+        "was cut off. The sum must EXCEED u: right=True in searchsorted, or count running sums <= u.",
+        sample_by(draw=draw_at_equality),
+    ),
+    (
+        "threshold_for_each_token_counted",
+        "You keep the tokens whose own probability reaches top_p, and nothing is left where none does. It is the SUM "
+        "of the most probable ones that must reach it.",
+        sample_by(cut_p=lambda p, top_p: p if top_p is None else p.where(p >= top_p, 0.0), draw=draw_by_counting),
+    ),
+    (
+        "share_of_the_largest",
+        "You keep tokens with at least top_p times the largest probability. That is another cut (min-p). Here the SUM "
+        "of the most probable ones must reach top_p.",
+        sample_by(cut_p=lambda p, top_p: p if top_p is None else p.where(p >= top_p * p.amax(-1, keepdim=True), 0.0)),
+    ),
+    (
+        "cut_in_the_order_of_sorting",
+        "You cut by top_p along the SORTED tokens, but use that mask on the tokens in their own order. Bring it back "
+        "first: scatter it with the indices that sort returns.",
+        sample_by(cut_p=cut_in_the_order_of_sorting),
+    ),
+    (
+        "one_cut_alone",
+        "Where both are given you use top_k alone: is there an elif? Both cut, one after the other.",
+        one_cut_alone,
+    ),
+    (
+        "k_plus_one",
+        "You keep k + 1 tokens. The threshold is the k-th largest probability, at index k - 1.",
+        sample_by(cut_k=lambda p, k: p if k is None else keep_k(p, k + 1)),
+    ),
+    (
+        "first_k_of_the_vocabulary",
+        "You keep the first k tokens of the vocabulary. The k most PROBABLE ones stay: topk.",
+        sample_by(cut_k=keep_to_p_by_k),
+    ),
+    (
+        "never_rescaled",
+        "You rescale neither after top_k nor after top_p. What is kept must sum to 1 after each of the two.",
+        sample_by(rescale=lambda p: p, between=lambda p: p),
+    ),
+    (
+        "softmax_of_probabilities",
+        "After the cut you take softmax of the probabilities: then the tokens that were cut off come back. Divide by "
+        "the sum of what is left.",
+        sample_by(rescale=lambda p: torch.softmax(p, -1)),
+    ),
+    (
+        "softmax_over_the_batch",
+        "Your softmax runs over the rows of the batch. It runs over the vocabulary, the last axis.",
+        sample_by(lambda logits, tau: torch.softmax(logits / tau, 0)),
+    ),
+    (
+        "root_of_the_temperature",
+        "You divide by the root of the temperature. It is the temperature itself: logits / temperature.",
+        sample_by(lambda logits, tau: torch.softmax(logits / sqrt(tau), -1)),
+    ),
+    (
+        "probabilities_before_the_cut",
+        "The tokens are right, but the probabilities are those before the cuts. Return those from which you drew.",
+        probabilities_before_the_cut,
+    ),
+    (
+        "drawn_before_the_cut",
+        "The probabilities are right, but you draw from those before the cuts. Draw from what is left.",
+        drawn_before_the_cut,
+    ),
+    (
+        "logarithms_returned",
+        "You return logarithms, or logits with minus infinity. Asked are the probabilities, 0 for what was cut off.",
+        logarithms_returned,
+    ),
+    (
+        "results_swapped",
+        "The results have changed places: tokens first, then probabilities.",
+        lambda *given: sample_by()(*given)[::-1],
+    ),
+    (
+        "tokens_alone",
+        "You return the tokens alone. The probabilities from which they were drawn are asked too.",
+        lambda *given: sample_by()(*given)[0],
+    ),
+):
+    sample.misconception(hint, name=name)(changed)
+
+
+@sample.always("top_k may be larger than the vocabulary; then all tokens are kept. Use min(top_k, V).")
+def more_than_the_vocabulary(call, rng):
+    logits = normal(rng, 2, 4)
+    given = {"logits": logits, "u": tensor([0.3, 0.6]), "temperature": 0.9, "top_p": None}
+    return close(call(**given, top_k=9)[1], call(**given, top_k=None)[1])
+
+
+@sample.always(
+    "top_p = 1 keeps all tokens. A loop that goes on until the sum EXCEEDS top_p runs out of tokens there: it is "
+    "enough that the sum REACHES top_p, and rounding may leave it a little below."
+)
+def whole_share(call, rng):
+    logits = normal(rng, 3, 6)
+    given = {"logits": logits, "u": tensor([0.2, 0.5, 0.9]), "temperature": 1.1, "top_k": None}
+    return close(call(**given, top_p=1.0)[1], call(**given, top_p=None)[1])
+
+
+@sample.always(
+    "Logits of 20000 give probabilities and not nan. exp overflows there: subtract the largest logit of the row first, "
+    "or use torch.softmax."
+)
+def large_logits(call, rng):
+    p = call(logits=tensor([[2e4, 1e4, 0]]), u=tensor([0.5]), temperature=1.0, top_k=None, top_p=None)[1]
+    return close(p, tensor([[1, 0, 0]]))
+
+
 @sample.always("Over many uniform numbers, tokens come as often as their probabilities say.")
 def frequencies(call, rng):
     n, logits = 2000, normal(rng, 1, 5).expand(2000, 5).contiguous()
@@ -1200,7 +1839,8 @@ def run_counted(candidate, prompt, weights, n_heads, n_new):
             return result
 
     with Counting() as counting:
-        tokens, logits = candidate(prompt, weights, n_heads, n_new)
+        result = candidate(prompt, weights, n_heads, n_new)
+    tokens, logits = result if isinstance(result, tuple | list) and len(result) == 2 else (result, None)
     matrices = [W for block in weights["blocks"] for W in block.values() if W.ndim == 2]
     B, T = prompt.shape
     rows = B * sum(T + i for i in range(n_new))  # that pass the network if nothing is kept
@@ -1242,6 +1882,11 @@ def generate_by(
     result=lambda prompt, new, logits: (torch.cat((prompt, new), 1), logits),
     last=lambda x, weights: norm(x, weights["gain"], weights["shift"]),
     feeds=lambda chosen, before: chosen,
+    first=lambda prompt: prompt,
+    choose=lambda row: row.argmax(-1, keepdim=True),
+    shown=lambda row: row,
+    read=norm,
+    scale=lambda C, H: sqrt(H),
 ):
     """Return generation with a cache and one thing changed."""
     keep_v = keep_v or keep
@@ -1249,13 +1894,13 @@ def generate_by(
     def generate(prompt, weights, n_heads, n_new):
         cache: dict = {}
         new, rows = [], []
-        newest, T = prompt, prompt.shape[1]
+        newest, T = first(prompt), first(prompt).shape[1]
         for step in range(n_new):
             n = newest.shape[1]
             begin = 0 if step == 0 else place(T, step)
             x = weights["W_E"][newest] + weights["W_P"][begin : begin + n]
             for layer, block in enumerate(weights["blocks"]):
-                h = norm(x, block["gain_1"], block["shift_1"])
+                h = read(x, block["gain_1"], block["shift_1"])
                 q, k, v = (split(h @ block[name], n_heads) for name in ("W_Q", "W_K", "W_V"))
                 if slot(layer) in cache:
                     old_k, old_v = cache[slot(layer)]
@@ -1267,14 +1912,14 @@ def generate_by(
                     see = newest_mask(S)
                 elif first_mask:
                     see = see.tril(S - n)
-                scores = (q @ k.mT / sqrt(q.shape[-1])).masked_fill(~see, -torch.inf)
+                scores = (q @ k.mT / scale(x.shape[-1], q.shape[-1])).masked_fill(~see, -torch.inf)
                 x = x + merge(torch.softmax(scores, -1) @ v) @ block["W_O"]
                 x = x + feed(norm(x, block["gain_2"], block["shift_2"]), block)
             row = (last(x, weights) @ weights["W_E"].mT)[:, -1]
-            chosen = row.argmax(-1, keepdim=True)
+            chosen = choose(row)
             newest = feeds(chosen, newest[:, -1:])
             new.append(chosen)
-            rows.append(row)
+            rows.append(shown(row))
         return result(prompt, torch.cat(new, 1), torch.stack(rows, 1))
 
     return generate
@@ -1407,6 +2052,162 @@ for name, hint, changed in (
     generate_with_cache.misconception(hint, name=name)(changed)
 
 
+def prompt_kept_alone(prompt, weights, n_heads, n_new):
+    T = prompt.shape[1]
+    return generate_by(keep=lambda old, new: torch.cat((old[..., :T, :], new), dim=-2))(prompt, weights, n_heads, n_new)
+
+
+def newest_as_a_text(prompt, weights, n_heads, n_new):
+    """Feed the newest token only, as a text of its own: at place 0, with no past."""
+    tokens, rows = prompt, []
+    for step in range(n_new):
+        row = forward_by()(prompt if step == 0 else tokens[:, -1:], weights, n_heads)[:, -1]
+        tokens = torch.cat((tokens, row.argmax(-1, keepdim=True)), 1)
+        rows.append(row)
+    return tokens, torch.stack(rows, 1)
+
+
+def everything_fed_again(prompt, weights, n_heads, n_new):
+    """Feed the whole text in every step, and keep the keys of all passes."""
+    cache: dict = {}
+    tokens, rows = prompt, []
+    for _ in range(n_new):
+        T = tokens.shape[1]
+        x = weights["W_E"][tokens] + weights["W_P"][:T]
+        for layer, block in enumerate(weights["blocks"]):
+            h = norm(x, block["gain_1"], block["shift_1"])
+            q, k, v = (split(h @ block[name], n_heads) for name in ("W_Q", "W_K", "W_V"))
+            if layer in cache:
+                k, v = torch.cat((cache[layer][0], k), dim=-2), torch.cat((cache[layer][1], v), dim=-2)
+            cache[layer] = k, v
+            S = k.shape[-2]
+            see = torch.ones(T, S, dtype=torch.bool).tril(S - T)
+            x = x + merge(masked_softmax(q @ k.mT / sqrt(q.shape[-1]), see) @ v) @ block["W_O"]
+            x = x + feed(norm(x, block["gain_2"], block["shift_2"]), block)
+        row = (norm(x, weights["gain"], weights["shift"]) @ weights["W_E"].mT)[:, -1]
+        tokens = torch.cat((tokens, row.argmax(-1, keepdim=True)), 1)
+        rows.append(row)
+    return tokens, torch.stack(rows, 1)
+
+
+def logits_of_all_positions(prompt, weights, n_heads, n_new):
+    tokens, logits = generate_by()(prompt, weights, n_heads, n_new)
+    first = forward_by()(prompt, weights, n_heads)
+    return tokens, torch.cat((first, logits[:, 1:]), dim=1)
+
+
+for name, hint, changed in (
+    (
+        "place_from_one",
+        PLACES + "Yours counts new tokens alone, from 1.",
+        generate_by(place=lambda T, step: step),
+    ),
+    (
+        "newest_as_a_text",
+        "You feed the newest token as a text of its own: it stands at place 0 and has no past. Give it its place, and "
+        "let it attend to the kept keys and values.",
+        newest_as_a_text,
+    ),
+    (
+        "everything_fed_again",
+        "You feed the WHOLE text in every step although the past is in the cache: each position then stands in it "
+        "several times. After the prompt feed the newest token alone.",
+        everything_fed_again,
+    ),
+    (
+        "prompt_kept_alone",
+        "Your cache holds the prompt and never grows: a new token sees the prompt and itself, but not the new tokens "
+        "between. Store what you have appended.",
+        prompt_kept_alone,
+    ),
+    (
+        "prompt_not_read",
+        "You begin with the last token of the prompt and never read the others. The first pass takes the whole prompt: "
+        "its keys and values are the past.",
+        generate_by(
+            first=lambda prompt: prompt[:, -1:],
+        ),
+    ),
+    (
+        "first_text_decides",
+        "The choice of the first text is written into all. Each text of the batch has its own likeliest token: argmax "
+        "along the last axis.",
+        generate_by(choose=lambda row: row.argmax(-1, keepdim=True)[:1].expand(len(row), 1)),
+    ),
+    (
+        "prompt_twice",
+        "The prompt stands there twice: your list of tokens has it already, and you put it in front again.",
+        generate_by(result=lambda prompt, new, logits: (torch.cat((prompt, prompt, new), 1), logits)),
+    ),
+    (
+        "last_token_missing",
+        "The last new token is missing: you collect what you FEED, and the last one is never fed. Collect what you "
+        "choose.",
+        generate_by(result=lambda prompt, new, logits: (torch.cat((prompt, new[:, :-1]), 1), logits)),
+    ),
+    (
+        "one_step_too_few",
+        "You write one token too few. The pass over the prompt gives the FIRST new token; n_new - 1 passes follow.",
+        generate_by(
+            result=lambda prompt, new, logits: (torch.cat((prompt, new[:, :-1]), 1), logits[:, :-1]),
+        ),
+    ),
+    (
+        "probabilities",
+        "You return probabilities. Asked are the logits, before softmax.",
+        generate_by(shown=lambda row: torch.softmax(row, -1)),
+    ),
+    (
+        "log_probabilities",
+        "You return logarithms of probabilities. Asked are the logits, before softmax.",
+        generate_by(shown=lambda row: torch.log_softmax(row, -1)),
+    ),
+    (
+        "tokens_alone",
+        "You return the tokens alone. The logits from which the new ones were chosen are asked too: (B, n_new, V).",
+        generate_by(result=lambda prompt, new, logits: torch.cat((prompt, new), 1)),
+    ),
+    (
+        "results_swapped",
+        "The results have changed places: tokens first, then logits.",
+        generate_by(result=lambda prompt, new, logits: (logits, torch.cat((prompt, new), 1))),
+    ),
+    (
+        "last_logits_alone",
+        "You return the logits of the last step alone. One row for each new token is asked: (B, n_new, V).",
+        generate_by(result=lambda prompt, new, logits: (torch.cat((prompt, new), 1), logits[:, -1])),
+    ),
+    (
+        "steps_before_the_batch",
+        "Your logits have the axes (n_new, B, V). The batch stands in front: stack along axis 1.",
+        generate_by(result=lambda prompt, new, logits: (torch.cat((prompt, new), 1), logits.transpose(0, 1))),
+    ),
+    (
+        "logits_of_all_positions",
+        "You return the logits of the whole prompt as well. Only the rows from which a new token was chosen are asked: "
+        "the last one of each pass.",
+        logits_of_all_positions,
+    ),
+    (
+        "stream_not_normed",
+        "Attention reads the stream as it is. It must read norm_1 of it, as in exercise 2, and keep keys and values of "
+        "that.",
+        generate_by(read=lambda x, gain, shift: x),
+    ),
+    (
+        "scores_not_scaled",
+        "The scores are not divided by sqrt(C / N).",
+        generate_by(scale=lambda C, H: 1.0),
+    ),
+    (
+        "scores_divided_by_the_width",
+        "You divide the scores by sqrt(C). Each head has C / N channels: divide by sqrt(C / N).",
+        generate_by(scale=lambda C, H: sqrt(C)),
+    ),
+):
+    generate_with_cache.misconception(hint, name=name)(changed)
+
+
 @generate_with_cache.always("Each new token is the likeliest by its logits.")
 def likeliest_by_logits(call, rng):
     result = call(prompt=tokens_of(rng, 6, 2, 3), weights=gpt_weights(rng, 6, 9, 4, 6, 2), n_heads=2, n_new=5)
@@ -1425,7 +2226,13 @@ def in_two_steps(call, rng):
 # 7. count_flops_and_parameters
 
 
-@exercise("transformer.count_flops_and_parameters", reference=transformer.count_flops_and_parameters, points=6)
+@exercise(
+    "transformer.count_flops_and_parameters",
+    reference=transformer.count_flops_and_parameters,
+    points=6,
+    rtol=0.0,
+    atol=0.0,
+)
 def count_flops_and_parameters(rng):
     """Count what one pass over a batch costs, and how many numbers are learned."""
     yield worked(V=11, C=6, L=2, T_max=9, T=5, B=3)
@@ -1541,7 +2348,8 @@ for name, hint, changed in (
     ),
     (
         "biases_in_attention",
-        "You count biases for the four maps of attention. GPT-2 has them; the model of this notebook does not.",
+        "You count 4 C numbers too many in each block, as many as biases for the four maps of attention would have. "
+        "GPT-2 has those; the model of this notebook does not.",
         count_by(attention_biases=4),
     ),
     (
@@ -1574,6 +2382,131 @@ for name, hint, changed in (
         "results_swapped",
         "The results have changed places: operations first, parameters second.",
         lambda V, C, L, T_max, T, B: count_by()(V, C, L, T_max, T, B)[::-1],
+    ),
+):
+    count_flops_and_parameters.misconception(hint, name=name)(changed)
+
+
+def changed_by(flops=lambda n, V, C, L, T_max, T, B: n, parameters=lambda n, V, C, L, T_max, T, B: n):
+    """Both counts with something added to one of them, or put in its place."""
+
+    def count(V, C, L, T_max, T, B):
+        sizes = (V, C, L, T_max, T, B)
+        right = count_by()(*sizes)
+        return flops(right[0], *sizes), parameters(right[1], *sizes)
+
+    return count
+
+
+def additions_between(n, V, C, L, T_max, T, B):
+    """Operations if a sum of k terms has k - 1 additions."""
+    maps = 4 * T * C * (2 * C - 1) + T * 4 * C * (2 * C - 1) + T * C * (8 * C - 1)
+    pairs = T * T * (2 * C - 1) + T * C * (2 * T - 1)
+    return B * (L * (maps + pairs) + T * V * (2 * C - 1))
+
+
+for name, hint, changed in (
+    (
+        "last_logits_alone",
+        "You count the unembedding for one position. The logits of all T positions are computed: T C V pairs.",
+        changed_by(flops=lambda n, V, C, L, T_max, T, B: n - 2 * B * (T - 1) * C * V),
+    ),
+    (
+        "operations_for_all_places",
+        "You count operations for T_max positions. The text has T of them; the table of places is longer, the work is "
+        "not.",
+        lambda V, C, L, T_max, T, B: (count_by()(V, C, L, T_max, T_max, B)[0], count_by()(V, C, L, T_max, T, B)[1]),
+    ),
+    (
+        "additions_between_terms",
+        "You count k multiplications and k - 1 additions. The rule here is simpler, and the usual one: 2 m k n.",
+        changed_by(flops=additions_between),
+    ),
+    (
+        "masked_pairs_left_out",
+        "You count T (T + 1) / 2 pairs, those that the mask shows. A matrix product computes all T^2, and here all are "
+        "counted.",
+        changed_by(flops=lambda n, V, C, L, T_max, T, B: n - 2 * B * L * T * (T - 1) * C),
+    ),
+    (
+        "pairs_without_channels",
+        "Each of the T^2 pairs in attention is a product of vectors: the scores cost T^2 C, not T^2, and the mixture "
+        "as much.",
+        changed_by(flops=lambda n, V, C, L, T_max, T, B: n - 4 * B * L * T * T * (C - 1)),
+    ),
+    (
+        "texts_attend_to_one_another",
+        "You count (B T)^2 pairs in attention, as if all texts were one. Each text attends to itself: B T^2.",
+        changed_by(flops=lambda n, V, C, L, T_max, T, B: n + 4 * L * B * (B - 1) * T * T * C),
+    ),
+    (
+        "output_map_costs_nothing",
+        "The parameters are right, but in the operations one of the four C x C maps is missing: queries, keys, values "
+        "and the output.",
+        changed_by(flops=lambda n, V, C, L, T_max, T, B: n - 2 * B * L * T * C * C),
+    ),
+    (
+        "additions_of_biases_counted",
+        "You count the additions of biases. The rule counts matrix products alone.",
+        changed_by(flops=lambda n, V, C, L, T_max, T, B: n + B * L * T * 5 * C),
+    ),
+    (
+        "batch_in_the_parameters",
+        "You multiply the parameters by the batch. All texts use the same weights.",
+        changed_by(parameters=lambda n, V, C, L, T_max, T, B: n * B),
+    ),
+    (
+        "narrow_feed",
+        "Your feed-forward network has C hidden units. It has D = 4 C: two matrices of 4 C^2 numbers, biases of 4 C "
+        "and C.",
+        count_by(feed=2, biases=2),
+    ),
+    (
+        "one_norm_in_a_block",
+        "You count one norm in a block. There are two, one for each half, with a gain and a shift each.",
+        count_by(norms=2),
+    ),
+    (
+        "first_bias_alone",
+        "The second bias of the feed-forward network is missing: b_2 has C numbers in each block.",
+        count_by(biases=4),
+    ),
+    (
+        "second_bias_alone",
+        "The first bias of the feed-forward network is missing: b_1 has 4 C numbers in each block.",
+        count_by(biases=1),
+    ),
+    (
+        "three_biases_in_attention",
+        "You count biases for queries, keys and values. GPT-2 has them; the model of this notebook does not.",
+        count_by(attention_biases=3),
+    ),
+    (
+        "bias_of_the_unembedding",
+        "You count a bias for the unembedding. There is none: the logits are x W_E^T.",
+        changed_by(parameters=lambda n, V, C, L, T_max, T, B: n + V),
+    ),
+    (
+        "embedding_left_out",
+        "The embedding is missing in the parameters. Some papers leave it out; here every number in the tables counts, "
+        "once.",
+        count_by(embedding=0),
+    ),
+    (
+        "tables_left_out",
+        "Both tables are missing in the parameters, embedding and places. Some papers leave them out; here every "
+        "number in the tables counts, once.",
+        count_by(embedding=0, places=0),
+    ),
+    (
+        "operations_alone",
+        "You return the operations alone. The number of parameters is asked too, as a second result.",
+        lambda V, C, L, T_max, T, B: count_by()(V, C, L, T_max, T, B)[0],
+    ),
+    (
+        "single_precision",
+        "You compute in float32, which keeps seven digits. Counts are exact: use Python's whole numbers.",
+        lambda V, C, L, T_max, T, B: tuple(float(np.float32(n)) for n in count_by()(V, C, L, T_max, T, B)),
     ),
 ):
     count_flops_and_parameters.misconception(hint, name=name)(changed)
