@@ -13,6 +13,7 @@ from scipy.linalg import expm
 from sklearn.kernel_ridge import KernelRidge
 from torch.func import functional_call, jacrev, vmap
 
+from mlcourse.grading import evaluate
 from mlcourse.ntk import (
     RELU,
     TANH,
@@ -767,3 +768,75 @@ def test_another_activation_can_be_brought():
     theta = flat_parameters(net)
     peer = torch.autograd.functional.jacobian(lambda a: forward(with_parameters(net, a), X)[:, 0], theta)
     close(rows, peer)
+
+
+# The exercises: right answers in unusual ways
+
+
+def jacobian_by_backward(X, W, b, v):
+    W, b, v = (x.clone().requires_grad_() for x in (W, b, v))
+    rows = []
+    for x in X:
+        for weights in (W, b, v):
+            weights.grad = None
+        (torch.tanh(x @ W / len(W) ** 0.5 + b) @ v / len(v) ** 0.5).backward()
+        rows.append(torch.cat([weights.grad.flatten() for weights in (W, b, v)]))
+    return torch.stack(rows)
+
+
+def kernel_of_graphs(X, Z, W, b, v):
+    """Return a kernel that still requires gradients."""
+    W, b, v = (x.clone().requires_grad_() for x in (W, b, v))
+
+    def rows(A):
+        outputs = torch.tanh(A @ W / len(W) ** 0.5 + b) @ v / len(v) ** 0.5
+        gradients = [torch.autograd.grad(output, (W, b, v), create_graph=True) for output in outputs]
+        return torch.stack([torch.cat([part.flatten() for part in row]) for row in gradients])
+
+    return torch.einsum("ip,jp->ij", rows(X), rows(Z))
+
+
+def path_of_a_solver(H, y0, t, times):
+    rows = []
+    for s in times.tolist():
+        found = solve_ivp(
+            lambda _, y: -H.numpy() @ (y - t.numpy()), (0, s), y0.numpy(), "DOP853", rtol=1e-12, atol=1e-13
+        )
+        rows.append(torch.from_numpy(found.y[:, -1]))
+    return torch.stack(rows)
+
+
+def most_steps_of_all_eigenvalues(H, learning_rate, tolerance):
+    values = torch.linalg.eigvalsh(H).tolist()
+    if values[0] <= 1e-10 * values[-1]:
+        return torch.inf
+    factors = [abs(1 - learning_rate * value) for value in values]
+    if max(factors) >= 1:
+        return torch.inf
+    return float(max(1 if f == 0 else math.ceil(math.log2(tolerance) / math.log2(f)) for f in factors))
+
+
+def fit_by_least_squares(H, H_test, y0, y0_test, t):
+    coefficients = np.linalg.lstsq(H.numpy(), (t - y0).numpy(), rcond=None)[0]
+    return y0_test + H_test @ torch.from_numpy(coefficients)
+
+
+def change_by_hypotenuse(before, after):
+    return math.hypot(*(after - before).flatten().tolist()) / math.hypot(*before.flatten().tolist())
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("jacobian", jacobian_by_backward),
+        ("empirical_ntk", kernel_of_graphs),
+        ("linearized_outputs", path_of_a_solver),
+        ("steps_to_tolerance", most_steps_of_all_eigenvalues),
+        ("kernel_regression", fit_by_least_squares),
+        ("relative_kernel_change", change_by_hypotenuse),
+    ],
+)
+def test_an_unusual_right_answer_gets_full_points(name, answer, seed):
+    report = evaluate(f"ntk.{name}", answer, seed)
+    assert report.score == report.max_score, report.feedback

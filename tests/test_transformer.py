@@ -8,11 +8,13 @@ import torch
 from devices import DEVICES, needs_cuda
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import log_softmax
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from mlcourse.attention import causal_mask, multi_head_attention, sinusoidal_positions
+from mlcourse.grading import evaluate
 from mlcourse.training import Training
 from mlcourse.trainings.transformer import (
     TRAININGS,
@@ -751,3 +753,105 @@ def test_the_meta_device_would_catch_a_table_left_on_the_cpu():
     weights["W_P"] = torch.zeros(9, 6)
     with pytest.raises(RuntimeError, match="device"):
         gpt_forward(torch.zeros(2, 5, dtype=torch.int64, device="meta"), weights, 3)
+
+
+# The exercises: right answers in unusual ways, and mistakes whose constants differ
+
+
+def block_with_mask(value):
+    """Return a block by einsum, whose mask puts a number in the place of minus infinity."""
+
+    def answer(x, block, n_heads):
+        T, C = x.shape[1:]
+        H = C // n_heads
+        read = F.layer_norm(x, (C,), block["gain_1"], block["shift_1"])
+        q, k, v = (torch.einsum("btc,cnh->bnth", read, block[W].reshape(C, n_heads, H)) for W in ("W_Q", "W_K", "W_V"))
+        scores = torch.einsum("bnih,bnjh->bnij", q, k) * H**-0.5
+        scores = torch.where(torch.ones(T, T).tril().bool(), scores, value)
+        mixed = torch.einsum("bnij,bnjh->binh", scores.softmax(-1), v).flatten(2)
+        m = x + mixed @ block["W_O"]
+        read = F.layer_norm(m, (C,), block["gain_2"], block["shift_2"])
+        hidden = read @ block["W_1"] + block["b_1"]
+        return m + hidden * torch.special.ndtr(hidden) @ block["W_2"] + block["b_2"]
+
+    return answer
+
+
+def loss_by_scipy(logits, targets):
+    p = log_softmax(logits.numpy(), axis=-1)
+    return -float(np.take_along_axis(p, targets.numpy()[..., None], axis=-1).mean())
+
+
+def sample_by_masks(logits, u, temperature, top_k, top_p):
+    """Mask logits, as the sampler of a well-known library does."""
+    x = logits / temperature
+    if top_k is not None:
+        x = x.masked_fill(x < x.topk(min(top_k, x.shape[-1])).values[:, -1:], -torch.inf)
+    if top_p is not None:
+        ranked, order = x.sort(descending=True)
+        gone = ranked.softmax(-1).cumsum(-1) > top_p
+        gone[:, 1:], gone[:, 0] = gone[:, :-1].clone(), False
+        x = x.masked_fill(torch.zeros_like(gone).scatter(1, order, gone), -torch.inf)
+    p = x.softmax(-1)
+    return (p.cumsum(-1) > u[:, None]).int().argmax(-1), p
+
+
+def count_by_shapes(V, C, L, T_max, T, B):
+    products = B * L * [(T, C, C)] * 4 + B * L * [(T, C, 4 * C), (T, 4 * C, C), (T, C, T), (T, T, C)] + B * [(T, C, V)]
+    shapes = [(V, C), (T_max, C), (C,), (C,)]
+    shapes += L * [*[(C, C)] * 4, *[(C,)] * 4, (C, 4 * C), (4 * C,), (4 * C, C), (C,)]
+    return [2 * sum(map(math.prod, products)), sum(map(math.prod, shapes))]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("pre_norm_block", block_with_mask(-1e9)),
+        ("language_model_loss", loss_by_scipy),
+        ("sample", sample_by_masks),
+        ("count_flops_and_parameters", count_by_shapes),
+    ],
+)
+def test_an_unusual_right_answer_gets_full_points(name, answer, seed):
+    report = evaluate(f"transformer.{name}", answer, seed)
+    assert report.score == report.max_score, report.feedback
+
+
+def words_of(report):
+    return " ".join(report.feedback.split())
+
+
+@pytest.mark.parametrize("value", [-50.0, -1e4])
+def test_a_mask_that_is_not_low_enough_is_explained(value):
+    report = evaluate("transformer.pre_norm_block", block_with_mask(value))
+    assert report.score < report.max_score
+    assert "is no minus infinity" in words_of(report)
+
+
+@pytest.mark.parametrize("eps", [1e-15, 1e-12, 1e-10])
+def test_a_small_number_in_a_logarithm_is_explained(eps):
+    def answer(logits, targets):
+        return -(logits.softmax(-1).gather(-1, targets[..., None]) + eps).log().mean()
+
+    report = evaluate("transformer.language_model_loss", answer)
+    assert report.score < report.max_score
+    assert "small number inside a logarithm" in words_of(report)
+
+
+def test_a_nucleus_that_must_exceed_the_share_is_explained():
+    def answer(logits, u, temperature, top_k, top_p):
+        _, p = sample_by_masks(logits, u, temperature, top_k, None)
+        ranked, order = p.sort(descending=True)
+        for row, tokens, values in zip(p, order, ranked.tolist(), strict=True):
+            reached, kept = 0.0, 0
+            while top_p is not None and reached <= top_p:
+                reached, kept = reached + values[kept], kept + 1
+            if top_p is not None:
+                row[tokens[kept:]] = 0
+        p = p / p.sum(-1, keepdim=True)
+        return (p.cumsum(-1) > u[:, None]).int().argmax(-1), p
+
+    report = evaluate("transformer.sample", answer)
+    assert report.score < report.max_score
+    assert "EXCEEDS top_p" in words_of(report)

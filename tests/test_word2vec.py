@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from mlcourse import word2vec
 from mlcourse.data import king_james
+from mlcourse.grading import evaluate
 from mlcourse.trainings import word2vec as trainings
 from mlcourse.trainings.word2vec import TRAININGS, king_james_ids
 from mlcourse.word2vec import (
@@ -834,3 +835,93 @@ def test_training_lives_where_its_generator_lives():
     sentences, counts = two_topics()
     model = train_skipgram(sentences, counts, TINY, generator=torch.Generator("cuda").manual_seed(0), progress=False)
     assert model.U.device.type == "cuda"
+
+
+# The exercises: right answers in unusual ways, and mistakes whose constants differ
+
+
+def pairs_by_distances(sentences, window):
+    found = [torch.zeros(0, 2, dtype=torch.int64)]
+    for sentence in sentences:
+        words, place = torch.tensor(sentence, dtype=torch.int64), torch.arange(len(sentence))
+        distance = (place[:, None] - place).abs()
+        t, s = torch.where((distance > 0) & (distance <= window))
+        found.append(torch.stack((words[t], words[s]), dim=1))
+    return torch.cat(found)
+
+
+def loss_with_labels(U, C, center, context, negatives):
+    words = torch.cat((context[:, None], negatives), dim=1)
+    scores = torch.einsum("bd,bkd->bk", U[center], C[words])
+    labels = torch.zeros_like(scores)
+    labels[:, 0] = 1
+    return F.binary_cross_entropy_with_logits(scores, labels, reduction="none").sum(1).mean()
+
+
+def gradient_of_a_table_of_counts(U, C, center, context, negatives):
+    V, B = len(U), len(center)
+    centers, contexts = F.one_hot(center, V).double(), F.one_hot(context, V).double()
+    sigma = torch.sigmoid(centers @ U @ C.mT)  # (B, V)
+    error = contexts * (sigma - 1) + F.one_hot(negatives, V).double().sum(1) * sigma
+    return [centers.mT @ error @ C / B, error.mT @ centers @ U / B]
+
+
+def noise_by_softmax(counts, power):
+    return torch.softmax(power * counts.double().log(), dim=0)
+
+
+def similar_by_library(vectors, query, top):
+    cosines = F.cosine_similarity(vectors, vectors[query][None])
+    cosines[query] = -2
+    return torch.argsort(cosines, descending=True)[:top], cosines.sort(descending=True).values[:top]
+
+
+def analogy_by_three_cosines(vectors, a, b, c, top):
+    unit = F.normalize(vectors, dim=1)
+    cosines = unit @ unit[[a, b, c]].mT @ torch.tensor([-1.0, 1.0, 1.0], dtype=F64)
+    cosines = cosines / (unit[b] - unit[a] + unit[c]).norm()
+    kept = [word for word in range(len(vectors)) if word not in (a, b, c)]
+    best = cosines[kept].topk(top)
+    return torch.tensor(kept)[best.indices], best.values
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("skipgram_pairs", pairs_by_distances),
+        ("sgns_loss", loss_with_labels),
+        ("sgns_gradient", gradient_of_a_table_of_counts),
+        ("noise_distribution", noise_by_softmax),
+        ("most_similar", similar_by_library),
+        ("analogy", analogy_by_three_cosines),
+    ],
+)
+def test_an_unusual_right_answer_gets_full_points(name, answer, seed):
+    report = evaluate(f"word2vec.{name}", answer, seed)
+    assert report.score == report.max_score, report.feedback
+
+
+@pytest.mark.parametrize("eps", [1e-12, 1e-10, 1e-8])
+def test_a_small_number_in_a_cosine_is_explained(eps):
+    def answer(vectors, query, top):
+        cosines = vectors @ vectors[query] / (vectors.norm(dim=1) * vectors[query].norm() + eps)
+        cosines[query] = -2
+        best = cosines.topk(top)
+        return best.indices, best.values
+
+    report = evaluate("word2vec.most_similar", answer)
+    assert report.score < report.max_score
+    assert "small number in the denominator" in " ".join(report.feedback.split())
+
+
+@pytest.mark.parametrize("eps", [1e-15, 1e-12, 1e-10])
+def test_a_small_number_in_a_logarithm_is_explained(eps):
+    def answer(U, C, center, context, negatives):
+        positive = torch.sigmoid((U[center] * C[context]).sum(1))
+        negative = torch.sigmoid(-torch.einsum("bd,bkd->bk", U[center], C[negatives]))
+        return -((positive + eps).log() + (negative + eps).log().sum(1)).mean()
+
+    report = evaluate("word2vec.sgns_loss", answer)
+    assert report.score < report.max_score
+    assert "small number inside a logarithm" in " ".join(report.feedback.split())

@@ -299,6 +299,15 @@ def divided_by_n(X, W, b, v):
 
 
 @jacobian.misconception(
+    "You divide by the root of the number of examples. Some papers do, so that J J^T is a mean. Here row i is the "
+    "derivative of output i, whatever stands beside it."
+)
+def divided_by_the_root_of_n(X, W, b, v):
+    by_W, by_b, by_v, _ = parts(X, W, b, v)
+    return joined(by_W, by_b, by_v) / sqrt(len(X))
+
+
+@jacobian.misconception(
     "Each row is multiplied by its output: you differentiate f^2 / 2, a loss. The Jacobian holds the derivatives of "
     "the OUTPUTS; no loss is in it yet."
 )
