@@ -829,6 +829,14 @@ def twice_as_fast(H, y0, t, times):
 
 
 @linearized_outputs.misconception(
+    "Your residual decays at half the speed. The 1/2 of the loss has gone already: the gradient of the half square is "
+    "the residual itself, so the exponent is -H s."
+)
+def half_as_fast(H, y0, t, times):
+    return t + decayed(H, y0 - t, times, factor=-0.5)
+
+
+@linearized_outputs.misconception(
     "You divide H by n. That is the speed for the MEAN of the squared errors; the loss here is half their sum."
 )
 def mean_loss(H, y0, t, times):
@@ -1135,6 +1143,14 @@ def mean_of_errors(H, learning_rate, tolerance):
 
 
 @steps_to_tolerance.misconception(
+    "Your factor per step has 1/2. The 1/2 of the loss has gone already: the gradient of the half square is the "
+    "residual itself, so one step multiplies by 1 - learning_rate * eigenvalue."
+)
+def halved(H, learning_rate, tolerance):
+    return count(worst(H, learning_rate / 2), tolerance)
+
+
+@steps_to_tolerance.misconception(
     "Your factor per step has a 2. The loss here has the factor 1/2, so one step multiplies by 1 - learning_rate * "
     "eigenvalue."
 )
@@ -1396,6 +1412,7 @@ def kernel_regression(rng):
     inputs = draw_regression(rng, 4, 3, 9)
     yield edge(**{**inputs, "H_test": inputs["H"].clone(), "y0_test": inputs["y0"].clone()})
     yield edge(**{name: (1e6 * x if name.startswith("H") else x) for name, x in draw_regression(rng, 3, 4, 8).items()})
+    yield edge(**{name: (1e6 * x if name.startswith("H") else x) for name, x in draw_regression(rng, 6, 4, 3).items()})
 
 
 def draw_regression(rng, n, n_test, P):
@@ -1600,6 +1617,16 @@ def interpolates(call, rng):
 def nothing_to_learn(call, rng):
     inputs = draw_regression(rng, 4, 3, 9)
     return close(call(**{**inputs, "t": inputs["y0"].clone()}), inputs["y0_test"])
+
+
+@kernel_regression.always(
+    "Where H is singular, its size does not matter either. A small number on the diagonal cannot replace the "
+    "pseudo-inverse: in a large kernel the rounding is as large as it."
+)
+def large_and_singular(call, rng):
+    inputs = draw_regression(rng, 6, 3, 3)
+    large = {**inputs, "H": 1e6 * inputs["H"], "H_test": 1e6 * inputs["H_test"]}
+    return bool(torch.allclose(call(**large), call(**inputs), rtol=1e-5, atol=1e-7))
 
 
 @kernel_regression.always("A kernel ten times as large changes the speed of training and not its end.")

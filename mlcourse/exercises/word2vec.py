@@ -919,6 +919,13 @@ for name, hint, combine, find in (
         scores,
     ),
     (
+        "true_pairs_left_out",
+        "The true pairs are missing. With negatives alone, vectors that point apart are perfect, whatever the text "
+        "says.",
+        lambda positive, negative: -logsigmoid(-negative).sum(-1).mean(),
+        scores,
+    ),
+    (
         "first_negatives_for_all",
         "All pairs use the negatives of the first pair. Row b of negatives belongs to pair b.",
         right_loss,
@@ -1244,6 +1251,18 @@ def replaced_term_by_term(U, C, center, context, negatives):
 )
 def center_and_context_exchanged(U, C, center, context, negatives):
     return gradient()(U, C, context, center, negatives)
+
+
+@sgns_gradient.misconception(
+    "You divide by B twice, once in the errors and once more at the end. One mean over the pairs is enough."
+)
+def mean_taken_twice(U, C, center, context, negatives):
+    return tuple(x / len(center) for x in gradient()(U, C, center, context, negatives))
+
+
+@sgns_gradient.misconception("You return the gradient of C alone. That of U is asked too, as the first result.")
+def gradient_of_C_alone(U, C, center, context, negatives):
+    return gradient()(U, C, center, context, negatives)[1]
 
 
 @sgns_gradient.misconception("You return the gradient of U alone. That of C is asked too, as a second result.")
