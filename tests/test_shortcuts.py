@@ -522,6 +522,30 @@ VIOLATIONS = {
         "mlcourse.exercises.find",
         "from mlcourse.exercises import find\ndef f(x): return find('attention.causal_mask').reference(x, x)",
     ),
+    "text with a width": (SOFTMAX, "import torch\ndef f(x): return getattr(torch, f\"{'soft':s}max\")(x, -1)"),
+    "code of a letter": (SOFTMAX, "import torch\ndef f(x): return getattr(torch, f'{115:c}oftmax')(x, -1)"),
+    "numbered places": (
+        SOFTMAX,
+        "import torch\ndef f(x): return getattr(torch, '{0}{1}'.format('soft', 'max'))(x, -1)",
+    ),
+    "named places": (SOFTMAX, "import torch\ndef f(x): return getattr(torch, '%(a)smax' % {'a': 'soft'})(x, -1)"),
+    "bytes": (SOFTMAX, "import torch\ndef f(x): return getattr(torch, b'softmax'.decode())(x, -1)"),
+    "a method for a plus": (SOFTMAX, "import torch\ndef f(x): return getattr(torch, 'soft'.__add__('max'))(x, -1)"),
+    "partition": (SOFTMAX, "import torch\ndef f(x): return getattr(torch, 'softmax,x'.partition(',')[0])(x, -1)"),
+    "once": (SOFTMAX, "import torch\ndef f(x): return getattr(torch, 'softmax' * 1)(x, -1)"),
+    "keys of a dict": (SOFTMAX, "import torch\ndef f(x): return getattr(torch, ''.join({'soft': 1, 'max': 2}))(x, -1)"),
+    "attribute by a pattern": (
+        SOFTMAX,
+        "import torch\ndef f(x):\n    match torch:\n        case object(softmax=g):\n            return g(x, -1)",
+    ),
+    "registry": ("torch.library", "import torch\nl = torch.library.Library('m', 'DEF')\ndef f(x): return l"),
+    "registered operator": ("torch.ops", "import torch\ndef f(x): return torch.ops.mine.soft(x)"),
+    "compiled text": ("torch.jit.CompilationUnit", "import torch\ndef f(x): return torch.jit.CompilationUnit(x).f"),
+    "text that a library runs": (
+        "numpy.testing.runstring",
+        "import numpy as np\ndef f(x): np.testing.runstring('y = 1', {})",
+    ),
+    "text in annotations": ("typing.get_type_hints", "from typing import get_type_hints\ndef f(x): get_type_hints(f)"),
     "reference through a training": (
         "mlcourse.trainings.transformer",
         "from mlcourse.trainings.transformer import GPT\ndef f(x): return GPT(x)",
@@ -689,7 +713,7 @@ def test_nothing_is_imported_and_nothing_is_run():
     assert output == "{'f': 'scipy.stats.norm'} set()"
 
 
-def test_a_private_module_of_a_package_that_is_not_loaded_is_found_by_its_last_name():
+def test_a_part_of_a_package_that_is_not_loaded_is_found_by_its_last_name():
     output = run_alone(
         "import sys\n"
         "from mlcourse.grading.shortcuts.names import Targets\n"
@@ -699,7 +723,7 @@ def test_a_private_module_of_a_package_that_is_not_loaded_is_found_by_its_last_n
         "print(targets.match('sklearn.linear_model._ridge.Ridge'), targets.match('sklearn.linear_model._ridge.Any'),\n"
         "      targets.match('sklearn.other.Ridge'), targets.match('other._ridge.Ridge'))\n"
     )
-    assert output == "sklearn.linear_model.Ridge None None None"
+    assert output == "sklearn.linear_model.Ridge None sklearn.linear_model.Ridge None"
 
 
 def test_a_private_module_of_a_loaded_package_is_found_by_identity():

@@ -24,6 +24,7 @@ from mlcourse.grading.feedback import Broken, first_failure, how_it_passed, not_
 from mlcourse.grading.forbidden import called_names, forbidden_use, own_globals
 from mlcourse.grading.plain import PlainArray, from_plain
 from mlcourse.grading.report import Report, write_report
+from mlcourse.grading.shortcuts.names import DOORS
 
 PUBLIC_SEED = 1805
 CORE_SHARE = 0.5
@@ -106,7 +107,12 @@ def is_declared(exercise: Exercise, candidate: Any) -> bool:
 
 def refuse_shortcut(exercise: Exercise, name: str) -> Report:
     """Return the report of a submission that calls what it was asked to write."""
-    words = f"Your code uses {name}. This exercise asks you to write what it does: build it from simpler parts."
+    if any(name == door or name.startswith(f"{door}.") for door in DOORS):
+        words = (
+            f"Your code uses {name}. It leads from a text to any function: nobody can see what it calls. Do without it."
+        )
+    else:
+        words = f"Your code uses {name}. This exercise asks you to write what it does: build it from simpler parts."
     return write_report(exercise.name, 0.0, exercise.points, "forbidden", [("not allowed", words)])
 
 

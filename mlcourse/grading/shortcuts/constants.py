@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -24,6 +25,11 @@ from mlcourse.grading.shortcuts.meanings import (
 LONGEST = 2_000
 MOST = 16
 PLAIN_METHODS = ("lower", "upper", "strip", "lstrip", "rstrip", "swapcase", "capitalize", "casefold", "title")
+EVALUATED = (
+    *("partition", "rpartition", "format_map", "center", "ljust", "rjust", "zfill", "expandtabs", "translate"),
+    *("__add__", "__mul__", "__rmul__", "__mod__", "__getitem__", "__format__"),
+)
+WIDE = re.compile(r"\d{4}")  # a width that would fill the memory
 METHODS_WITH_TEXTS = ("replace", "removeprefix", "removesuffix", "strip", "lstrip", "rstrip")
 
 
@@ -40,8 +46,14 @@ def combine(operator: ast.operator, left: Meanings, right: Meanings) -> Meanings
     """Return what two things give with an operator between them."""
     if isinstance(operator, ast.Add) and texts(left) and texts(right):
         return glue((left, right))
+    if isinstance(operator, ast.Mult):
+        repeated = join(*(evaluated(str.__mul__, text, Arguments((right,))) for text in texts(left)))
+        repeated = join(repeated, *(evaluated(str.__mul__, text, Arguments((left,))) for text in texts(right)))
+        if repeated:
+            return repeated
     if isinstance(operator, ast.Mod) and texts(left):
-        return format_text(left, right)
+        whole = join(*(evaluated(str.__mod__, text, Arguments((right,))) for text in texts(left)))
+        return whole or format_text(left, right)
     containers = [item for item in (*left, *right) if isinstance(item, Container)]
     if containers:
         return one(_merged(containers))
@@ -96,16 +108,49 @@ def text_method(text: str, name: str, arguments: Arguments) -> Meanings:
     if name == "join":
         return _joined(text, arguments.at(0))
     if name == "format":
-        return _filled(text.split("{}"), list(arguments.positional))
+        return evaluated(str.format, text, arguments) or _filled(text.split("{}"), list(arguments.positional))
     if name in ("split", "rsplit", "splitlines"):
         return _split(text, texts(arguments.at(0)))
+    if name in ("encode", "decode", "__str__"):  # bytes are read as text
+        return one(Constant(text))
     if len(text) > LONGEST:
         return DATA
+    if name in EVALUATED:
+        return evaluated(getattr(str, name), text, arguments)
     if not arguments.positional and name in PLAIN_METHODS:
         return one(Constant(_call(getattr(str, name), text)))
     if name in METHODS_WITH_TEXTS:
         return _with_texts(getattr(str, name), text, arguments.positional)
     return DATA
+
+
+def evaluated(method: Callable[..., Any], text: Any, arguments: Arguments) -> Meanings:
+    """Return what a method of constants gives, by calling it; nothing where an argument is not known."""
+    try:
+        positional = [_value(part) for part in arguments.positional]
+        keywords = {name: _value(part) for name, part in arguments.keywords}
+        given = [text, *positional, *keywords.values()]
+        if arguments.rest or any(WIDE.search(repr(part)) or len(repr(part)) > LONGEST for part in given):
+            return NOTHING
+        found = method(text, *positional, **keywords)
+    except Exception:  # an unknown argument, or a wrong one: the line fails, and says nothing
+        return NOTHING
+    parts = found if isinstance(found, tuple) else (found,)
+    known = [one(Constant(part)) for part in parts if isinstance(part, str) and len(part) <= LONGEST]
+    return one(Container(dict(enumerate(known)))) if isinstance(found, tuple) else join(*known)
+
+
+def _value(meanings: Meanings) -> Any:
+    """Return the one value that is meant: a constant, or a tuple or dict of constants."""
+    (meaning,) = meanings
+    if isinstance(meaning, Constant):
+        return meaning.value
+    if not isinstance(meaning, Container) or REST in meaning.items:
+        raise ValueError("this is no constant")
+    ordered = meaning.in_order()
+    if ordered is not None:
+        return tuple(_value(part) for part in ordered)
+    return {key: _value(part) for key, part in meaning.items.items()}
 
 
 def _call(method: Callable[..., str], *arguments: str) -> str:
@@ -127,6 +172,8 @@ def _joined(separator: str, parts: Meanings) -> Meanings:
     for part in parts:
         if isinstance(part, Constant) and isinstance(part.value, str):
             found = join(found, one(Constant(separator.join(part.value[:LONGEST])[:LONGEST])))
+        elif isinstance(part, Container) and part.items and all(isinstance(key, str) for key in part.items):
+            found = join(found, one(Constant(separator.join(map(str, part.items))[:LONGEST])))  # the keys of a dict
         elif isinstance(part, Container) and part.in_order():
             pieces = [piece for value in part.in_order() or [] for piece in (one(Constant(separator)), value)]
             found = join(found, glue(pieces[1:]))

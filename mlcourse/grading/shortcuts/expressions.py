@@ -8,7 +8,7 @@ import itertools
 from typing import Any
 
 from mlcourse.grading.shortcuts.attributes import patch_of
-from mlcourse.grading.shortcuts.constants import combine, glue, sliced
+from mlcourse.grading.shortcuts.constants import combine, evaluated, glue, sliced
 from mlcourse.grading.shortcuts.interpreter import EXPRESSIONS, Interpreter, look_at_parts
 from mlcourse.grading.shortcuts.meanings import (
     DATA,
@@ -25,7 +25,6 @@ from mlcourse.grading.shortcuts.meanings import (
     join,
     listed,
     one,
-    texts,
 )
 from mlcourse.grading.shortcuts.operations import looped
 from mlcourse.grading.shortcuts.scopes import Scope, bindings_of
@@ -37,7 +36,7 @@ ENDING = ("builtins.exit", "builtins.quit", "sys.exit", "os._exit", "os.abort")
 
 
 def _constant(run: Interpreter, node: ast.Constant) -> Meanings:
-    value = node.value
+    value = node.value.decode("latin-1") if isinstance(node.value, bytes) else node.value  # as text
     is_known = isinstance(value, str | int) and not isinstance(value, bool)
     return one(Constant(value)) if is_known else NOTHING  # type: ignore[arg-type]
 
@@ -232,9 +231,9 @@ def _text(run: Interpreter, node: ast.JoinedStr) -> Meanings:
 
 
 def _text_part(run: Interpreter, node: ast.FormattedValue) -> Meanings:
-    run.evaluate(node.format_spec)
-    value = run.evaluate(node.value)
-    return frozenset(Constant(text) for text in texts(value)) if node.format_spec is None else NOTHING
+    specification = run.evaluate(node.format_spec) if node.format_spec else one(Constant(""))
+    constants = [item.value for item in run.evaluate(node.value) if isinstance(item, Constant)]
+    return join(*(evaluated(format, value, Arguments((specification,))) for value in constants))
 
 
 def _await(run: Interpreter, node: ast.Await) -> Meanings:

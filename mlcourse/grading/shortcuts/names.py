@@ -8,6 +8,19 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 MISSING = object()
+# They lead from a text, or from a name that is registered, to any function: nobody can see what they call.
+DOORS = (
+    *("torch.library", "torch.fx", "torch.overrides", "torch.ops", "torch._C", "torch._ops", "torch._refs"),
+    *(
+        "torch.jit.CompilationUnit",
+        "torch.package",
+        "torch.utils.cpp_extension",
+        "torch._dynamo",
+        "torch._vmap_internals",
+    ),
+    *("numpy.testing.runstring", "numpy.testing.measure", "numpy.testing.rundocs", "numpy.f2py", "numpy.bmat"),
+    *("typing.get_type_hints", "typing.evaluate_forward_ref", "inspect.get_annotations", "code.InteractiveInterpreter"),
+)
 LEADING_TO_REFERENCES = ("mlcourse.exercises", "mlcourse.trainings", "mlcourse.grading.evaluate")
 
 
@@ -67,7 +80,8 @@ class Targets:
         self.forbidden = tuple(forbidden)
         self.home = home
         self.packages = (home, *LEADING_TO_REFERENCES) if home else LEADING_TO_REFERENCES
-        names = (*LEADING_TO_REFERENCES, *forbidden)
+        self.named = frozenset((*self.forbidden, *DOORS))
+        names = (*DOORS, *LEADING_TO_REFERENCES, *forbidden)
         self.objects = {id(found): name for name in names if (found := resolve(name)) is not MISSING}
         owners = ("torch.Tensor.", "numpy.ndarray.")
         self.methods = {name.rpartition(".")[2]: name for name in forbidden if name.startswith(owners)}
@@ -76,7 +90,7 @@ class Targets:
     def match(self, name: str) -> str | None:
         """Return the forbidden name that is the same object as this dotted name, or None."""
         if name not in self.known:
-            self.known[name] = name if name in self.forbidden else self._in_package(name) or self._same_object(name)
+            self.known[name] = name if name in self.named else self._in_package(name) or self._same_object(name)
         owner = name.rpartition(".")[0]  # the method of a forbidden class is forbidden too
         return self.known[name] or (self.match(owner) if owner else None)
 
@@ -104,10 +118,11 @@ class Targets:
         return None
 
     def _same_text(self, name: str) -> str | None:
-        """Compare with a private module of a package that is not loaded: ``sklearn.linear_model._base.Ridge``."""
+        """Compare with a module that is not loaded: ``sklearn.linear_model._base.Ridge`` is ``Ridge`` of `sklearn`."""
         package, *middle = name.split(".")
         last = middle.pop() if middle else ""
-        if package in sys.modules or not any(part.startswith("_") for part in middle):
+        # Of a package that is loaded, a part that is not: its own function of the same name may be another one.
+        if package in sys.modules and not any(part.startswith("_") for part in middle):
             return None
-        alike = (known for known in self.forbidden if known.split(".")[0] == package and known.split(".")[-1] == last)
-        return next(alike, None)
+        alike = (known for known in self.named if known.split(".")[0] == package and known.split(".")[-1] == last)
+        return min(alike, default=None)

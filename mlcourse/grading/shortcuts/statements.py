@@ -161,6 +161,10 @@ def _match(run: Interpreter, node: ast.Match) -> None:
     inner = join(subject, run.element(subject))
 
     def case(one_case: ast.match_case) -> None:
+        nonlocal inner
+        for part in ast.walk(one_case.pattern):
+            if isinstance(part, ast.MatchClass):  # it reads attributes
+                inner = join(inner, *(run.attribute(subject, name) for name in part.kwd_attrs))
         for part in ast.walk(one_case.pattern):
             name = getattr(part, "name", None) or getattr(part, "rest", None)
             if isinstance(name, str):
