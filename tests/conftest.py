@@ -8,6 +8,10 @@ from pathlib import Path
 import jaxtyping
 import pytest
 
+# The tensors are small: threads of PyTorch and NumPy would mostly wait for each other, and long on a busy machine.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -7,6 +7,7 @@ from math import log, sqrt
 import torch
 
 from mlcourse import attention
+from mlcourse.exercises.libraries import MASKED_SOFTMAX
 from mlcourse.exercises.protocol import edge, exercise, random, worked
 
 TORCH_ATTENTION = (
@@ -239,7 +240,10 @@ def columns_follow_keys(call, rng):
     "attention.causal_mask",
     reference=attention.causal_mask,
     points=6,
-    forbidden=("torch.nn.attention.bias.causal_lower_right",),
+    forbidden=(
+        *("torch.nn.attention.bias.causal_lower_right", "torch.nn.attention.bias.CausalBias"),
+        "torch.nn.Transformer.generate_square_subsequent_mask",
+    ),
 )
 def causal_mask(rng):
     """Which of S keys each of T queries may see, when the last query is aligned with the last key."""
@@ -387,7 +391,7 @@ def patchy_mask(rng, *shape):
     "attention.masked_softmax",
     reference=attention.masked_softmax,
     points=6,
-    forbidden=("torch.masked.softmax", *TORCH_ATTENTION),
+    forbidden=(*MASKED_SOFTMAX, *TORCH_ATTENTION),
 )
 def masked_softmax(rng):
     """Shares of attention among the keys that may be seen; zeros where there are none."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mlcourse.exercises.protocol import Exercise
 
-INFRASTRUCTURE = {"protocol", "catalogue"}
+INFRASTRUCTURE = {"protocol", "catalogue", "libraries"}
 
 
 def chapters() -> list[str]:

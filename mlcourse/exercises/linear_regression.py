@@ -5,17 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from mlcourse import linear_regression as lr
+from mlcourse.exercises.libraries import LEAST_SQUARES
 from mlcourse.exercises.protocol import edge, exercise, random, worked
 
 # Four points whose best line is y = x + 1.5, with residuals -0.5, 0.5, 0.5, -0.5.
 X4 = np.array([[0.0], [1.0], [2.0], [3.0]])
 A4 = np.array([[0.0, 1.0], [1.0, 1.0], [2.0, 1.0], [3.0, 1.0]])
 Y4 = np.array([1.0, 3.0, 4.0, 4.0])
-SKLEARN_MODELS = (
-    "sklearn.linear_model.LinearRegression",
-    "sklearn.linear_model.Ridge",
-    "sklearn.linear_model.ridge_regression",
-)
 
 
 def data(rng, n, p):
@@ -37,7 +33,7 @@ def ones_last(X):
     points=6,
     rtol=1e-6,
     atol=1e-6,
-    forbidden=SKLEARN_MODELS,
+    forbidden=LEAST_SQUARES,
 )
 def fit_least_squares(rng):
     """Weights and intercept with the smallest sum of squared residuals, also when columns repeat one another."""
@@ -766,7 +762,7 @@ def can_be_continued(call, rng):
     points=6,
     rtol=1e-6,
     atol=1e-8,
-    forbidden=SKLEARN_MODELS,
+    forbidden=LEAST_SQUARES,
 )
 def fit_ridge(rng):
     """Least squares with a price on long weights, and an intercept that is free of charge."""
@@ -1000,7 +996,10 @@ def weights_shrink(call, rng):
     points=6,
     rtol=1e-6,
     atol=1e-9,
-    forbidden=("sklearn.metrics.r2_score",),
+    forbidden=(
+        *(f"sklearn.metrics.{name}" for name in ("r2_score", "d2_tweedie_score", "get_scorer")),
+        "sklearn.base.RegressorMixin",
+    ),
 )
 def r2_score(rng):
     """Share of the variation of the targets that the predictions explain; negative when worse than their mean."""
@@ -1196,7 +1195,7 @@ def known_scores(call, rng):
     points=6,
     rtol=1e-6,
     atol=1e-9,
-    forbidden=("numpy.average", "numpy.ma.average"),
+    forbidden=("numpy.average", "numpy.ma.average", "scipy.stats.pmean", "sklearn.utils._array_api._average"),
 )
 def reduce_loss(rng):
     """Three ways to turn n losses into one number: mean, worst case, weighted mean."""

@@ -8,18 +8,12 @@ import numpy as np
 import torch
 
 from mlcourse import ntk
+from mlcourse.exercises.libraries import AUTOGRAD, LEAST_SQUARES
 from mlcourse.exercises.protocol import edge, exercise, random, worked
 
-JACOBIANS = (
-    "torch.autograd.functional.jacobian",
-    "torch.func.jacrev",
-    "torch.func.jacfwd",
-    "torch.func.vmap",
-    "torch.vmap",
-    "functorch.jacrev",
-    "functorch.jacfwd",
-    "functorch.vmap",
-)
+# All that gives more than one gradient at a time.
+JACOBIANS = tuple(name for name in AUTOGRAD if "functional" in name or ("func" in name and "grad" not in name))
+JACOBIANS += ("torch.func.vmap", "torch.vmap", "functorch.vmap", "torch._functorch.apis.vmap")
 
 
 def normal(rng, *shape):
@@ -1379,7 +1373,7 @@ def only_the_product_counts(call, rng):
     reference=ntk.kernel_regression,
     points=6,
     atol=1e-8,
-    forbidden=("sklearn.kernel_ridge.KernelRidge", "sklearn.gaussian_process.GaussianProcessRegressor"),
+    forbidden=(*LEAST_SQUARES, "sklearn.gaussian_process.GaussianProcessRegressor"),
 )
 def kernel_regression(rng):
     """Predictions with which training ends, on new examples, when the kernel does not move."""

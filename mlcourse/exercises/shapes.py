@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 
 from mlcourse import shapes
+from mlcourse.exercises.libraries import COSINES
 from mlcourse.exercises.protocol import edge, exercise, random, worked
 
 # 1. cosine_similarity
@@ -18,15 +19,7 @@ from mlcourse.exercises.protocol import edge, exercise, random, worked
     points=6,
     rtol=1e-6,
     atol=1e-9,
-    forbidden=(
-        "sklearn.metrics.pairwise.cosine_similarity",
-        "sklearn.metrics.pairwise.cosine_distances",
-        "sklearn.metrics.pairwise.pairwise_distances",
-        "sklearn.metrics.pairwise.pairwise_kernels",
-        "scipy.spatial.distance.cosine",
-        "scipy.spatial.distance.cdist",
-        "torch.nn.functional.cosine_similarity",
-    ),
+    forbidden=COSINES,
 )
 def cosine_similarity(rng):
     """Cosine of the angle between every row of X and every row of Z."""

@@ -10,29 +10,9 @@ import torch
 from torch.nn.functional import logsigmoid
 
 from mlcourse import word2vec
+from mlcourse.exercises.libraries import AUTOGRAD
 from mlcourse.exercises.protocol import edge, exercise, random, worked
 
-AUTOGRAD = (
-    "torch.autograd.grad",
-    "torch.autograd.backward",
-    "torch.Tensor.backward",
-    "torch.autograd.functional.jacobian",
-    "torch.autograd.functional.vjp",
-    "torch.func.grad",
-    "torch.func.grad_and_value",
-    "torch.func.vjp",
-    "torch.func.jacrev",
-    "torch.func.jacfwd",
-    "torch.func.jvp",
-    "torch.func.linearize",
-    "torch.autograd.functional.jvp",
-    "functorch.grad",
-    "functorch.grad_and_value",
-    "functorch.vjp",
-    "functorch.jvp",
-    "functorch.jacrev",
-    "functorch.jacfwd",
-)
 LIBRARIES = (  # each answers both exercises on neighbors by itself
     "gensim.models.KeyedVectors",
     "gensim.models.Word2Vec",
@@ -455,12 +435,6 @@ for name, hint, rule, settings in (
 
 for name, hint, rule, settings in (
     (
-        "positions_for_words",
-        "Your pairs hold positions in the sentence. Asked are the ids that stand there: sentence[t], not t.",
-        lambda row, t, m: [],
-        {},
-    ),
-    (
         "left_end_too_short",
         "On the left your window ends one word too soon: it begins at t - window, and that word still counts.",
         lambda row, t, m: row[max(0, t - m + 1) : t] + row[t + 1 : t + m + 1],
@@ -521,14 +495,14 @@ for name, hint, rule, settings in (
         {"finish": lambda pairs: pairs + [(b, a) for a, b in pairs]},
     ),
 ):
-    if name == "positions_for_words":
+    skipgram_pairs.misconception(hint, name=name)(pairs_by(rule, **settings))
 
-        def of_positions(sentences, window):
-            return pairs_by(right_partners)([list(range(len(sentence))) for sentence in sentences], window)
 
-        skipgram_pairs.misconception(hint, name=name)(of_positions)
-    else:
-        skipgram_pairs.misconception(hint, name=name)(pairs_by(rule, **settings))
+@skipgram_pairs.misconception(
+    "Your pairs hold positions in the sentence. Asked are the ids that stand there: sentence[t], not t."
+)
+def positions_for_words(sentences, window):
+    return pairs_by(right_partners)([list(range(len(sentence))) for sentence in sentences], window)
 
 
 @skipgram_pairs.misconception("You return a list of pairs. Asked is a tensor: torch.tensor(pairs, dtype=torch.int64).")

@@ -1,0 +1,70 @@
+"""What libraries offer for the asking: the names that would make an exercise on one of these ideas empty."""
+
+from __future__ import annotations
+
+LOG_SOFTMAX = (
+    *("scipy.special.log_softmax", "torch.log_softmax", "torch._log_softmax", "torch.special.log_softmax"),
+    *("torch.Tensor.log_softmax", "torch.nn.functional.log_softmax", "torch.nn.LogSoftmax", "torch.masked.log_softmax"),
+    *("torch.sparse.log_softmax", "torch.nn.AdaptiveLogSoftmaxWithLoss"),
+    *("torch.distributions.Categorical", "torch.distributions.OneHotCategorical"),
+)
+MASKED_SOFTMAX = (
+    *(f"torch.masked.{name}" for name in ("softmax", "log_softmax", "softmin")),
+    *("torch._masked_softmax", "torch._safe_softmax"),
+)
+SOFTMAX = (
+    *("scipy.special.softmax", "torch.softmax", "torch._softmax", "torch.special.softmax", "torch.Tensor.softmax"),
+    *(f"torch.nn.functional.{name}" for name in ("softmax", "softmin", "gumbel_softmax")),
+    *("torch.nn.Softmax", "torch.nn.Softmax2d", "torch.nn.Softmin", "torch.sparse.softmax"),
+    *("torch.distributions.SoftmaxTransform", "torch.distributions.utils.logits_to_probs"),
+    *("sklearn.utils.extmath.softmax", "sklearn.neural_network._base.inplace_softmax"),
+    *("sklearn._loss.link.MultinomialLogit", *MASKED_SOFTMAX, *LOG_SOFTMAX),
+)
+LOGSUMEXP = (
+    *("scipy.special.logsumexp", "torch.logsumexp", "torch.special.logsumexp", "torch.Tensor.logsumexp"),
+    *("torch.logcumsumexp", "torch.Tensor.logcumsumexp", "torch.masked.logsumexp"),
+)
+LOGADDEXP = (
+    *("numpy.logaddexp", "numpy.logaddexp2", "torch.logaddexp", "torch.logaddexp2"),
+    *("torch.Tensor.logaddexp", "torch.Tensor.logaddexp2", "torch.masked.logaddexp"),
+)
+SIGMOID = (
+    *("scipy.special.expit", "scipy.special.log_expit", "scipy.special.cython_special", "scipy.stats.logistic"),
+    *("torch.sigmoid", "torch.sigmoid_", "torch.special.expit", "torch.Tensor.sigmoid", "torch.Tensor.sigmoid_"),
+    *(f"torch.nn.functional.{name}" for name in ("sigmoid", "logsigmoid", "glu")),
+    *(f"torch.nn.{name}" for name in ("Sigmoid", "LogSigmoid", "GLU")),
+    *(f"torch.distributions.{name}" for name in ("Bernoulli", "SigmoidTransform")),
+    *("torch.distributions.transforms.SigmoidTransform", "sklearn._loss.link.LogitLink"),
+)
+CROSS_ENTROPY = (
+    *(f"torch.nn.functional.{name}" for name in ("cross_entropy", "nll_loss", "kl_div")),
+    *(f"torch.nn.{name}" for name in ("CrossEntropyLoss", "NLLLoss", "NLLLoss2d", "KLDivLoss")),
+    *(
+        "torch.nn.AdaptiveLogSoftmaxWithLoss",
+        "torch.distributions.Categorical",
+        "torch.distributions.OneHotCategorical",
+    ),
+    *("sklearn.metrics.log_loss", "sklearn._loss.HalfMultinomialLoss", "sklearn._loss.loss.HalfMultinomialLoss"),
+)
+TRANSFORMS = ("grad", "grad_and_value", "vjp", "jvp", "jacrev", "jacfwd", "hessian", "linearize")
+AUTOGRAD = (
+    *("torch.autograd.grad", "torch.autograd.backward", "torch.Tensor.backward", "torch.autograd.forward_ad"),
+    *(f"torch.autograd.functional.{name}" for name in ("jacobian", "hessian", "vjp", "jvp", "hvp", "vhp")),
+    *(f"torch.func.{name}" for name in TRANSFORMS),
+    *(f"functorch.{name}" for name in TRANSFORMS),
+    *(f"torch._functorch.eager_transforms.{name}" for name in (*TRANSFORMS, "grad_impl", "grad_and_value_impl")),
+    *("torch.autograd.graph._engine_run_backward", "torch.autograd.Variable._execution_engine"),
+    *("torch.autograd.variable.Variable._execution_engine", "torch.autograd._engine_run_backward"),
+)
+LEAST_SQUARES = (
+    *(f"sklearn.linear_model.{name}" for name in ("LinearRegression", "Ridge", "ridge_regression")),
+    *("sklearn.linear_model", "sklearn.kernel_ridge.KernelRidge", "sklearn.compose.TransformedTargetRegressor"),
+)
+COSINES = (
+    *(f"sklearn.metrics.pairwise.{name}" for name in ("cosine_similarity", "cosine_distances", "pairwise_kernels")),
+    *("sklearn.metrics.pairwise_distances", "sklearn.metrics.pairwise.pairwise_distances"),
+    "sklearn.metrics.pairwise.PAIRWISE_KERNEL_FUNCTIONS",
+    *("sklearn.metrics.pairwise.PAIRWISE_DISTANCE_FUNCTIONS", "sklearn.metrics.pairwise.paired_cosine_distances"),
+    *("scipy.spatial.distance.cosine", "scipy.spatial.distance.cdist", "scipy.spatial.distance.pdist"),
+    *("torch.nn.functional.cosine_similarity", "torch.cosine_similarity", "torch.nn.CosineSimilarity"),
+)
