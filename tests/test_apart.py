@@ -327,3 +327,52 @@ def test_marks_are_kept_where_the_submission_has_died_often(grader, deaths):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     found = {report.name.partition(".")[2]: report.score for report in grader.grade(notebook).reports}
     assert (found["r2_score"], found["reduce_loss"]) == (4, 6)
+
+
+RUNS_TEXT = {
+    "runstring": "np.testing.runstring(TEXT, {})",
+    "annotation": (
+        "from typing import get_type_hints\n    def inner(x: 'exec(TEXT)'): pass\n"
+        "    get_type_hints(inner, {'TEXT': TEXT})"
+    ),
+}
+
+
+@isolated
+@pytest.mark.parametrize("run", RUNS_TEXT.values(), ids=RUNS_TEXT)
+def test_a_text_that_one_exercise_runs_earns_nothing_for_another(grader, run):
+    text = (
+        "import sys; from IPython import get_ipython; import sklearn.metrics as m; "
+        "import mlcourse.grading.inside.worker as w; w.forbidden_use = lambda *a: None; "
+        "get_ipython().user_ns['mean_of'] = m.r2_score"
+    )
+    cells = [
+        "import numpy as np",
+        REDUCE.replace("REDUCE_FIRST", f"TEXT = {text!r}\n    {run}"),
+        CHECKS["reduce_loss"],
+        "def mean_of(y, predictions):\n    return 0.0",
+        "def r2_score(y, predictions):\n    return mean_of(y, predictions)",
+        CHECKS["r2_score"],
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    found = {report.name.partition(".")[2]: report.score for report in grader.grade(notebook).reports}
+    assert found["r2_score"] == 0
+
+
+@isolated
+def test_a_forged_word_on_changed_inputs_shows_no_hidden_one(grader):
+    forge = (
+        "import sys\nsys.modules['mlcourse.grading.calling'].changed_inputs = lambda before, after: "
+        "('the hidden ones: ' + repr({k: v.tolist() for k, v in before.items()}),)"
+    )
+    found = reports(grader, between=forge)
+    assert "hidden ones" not in found["reduce_loss"].feedback
+
+
+@isolated
+def test_a_submission_that_lifts_its_limit_of_output_shows_no_more(grader):
+    flood = "shell = get_ipython()\nshell.recorder.limit = shell.recorder.left = 10**12\nprint('x' * 30_000_000)"
+    cells = ["import numpy as np", flood, REDUCE.replace("REDUCE_FIRST", "pass"), CHECKS["reduce_loss"]]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    grader.grade(notebook)
+    assert 100_000 < len(nbformat.writes(notebook)) < 300_000
