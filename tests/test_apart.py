@@ -87,6 +87,10 @@ WHOLE = {
     "module by an import": "import numpy.testing as t",
     "part of a module by an import": "from torch import library",
     "settings of the course": "from mlcourse.plotting import use_course_style",
+    "what a notebook keeps of its cells": "def g(x):\n    In.append(x)",
+    "what a notebook keeps of its results": "def g(x):\n    return Out[0](x)",
+    "the notebook itself": "def g(x):\n    return get_ipython()",
+    "a type that computes": "import jaxtyping\n\ndef g(x):\n    return isinstance(x, jaxtyping.Float[list, 'f()'])",
     "import in a function": "def g(x):\n    import os\n    return os",
 }
 
@@ -126,8 +130,8 @@ def test_a_check_that_asks_for_more_than_names_does_not_wait(expression):
 def test_what_honest_functions_use_is_known_to_compute():
     cell = (
         "import torch.nn.functional as F\nfrom scipy.special import logsumexp\nfrom torch import Tensor, nn\n"
-        "from jaxtyping import Float\nfrom collections import Counter\nfrom math import sqrt\n\n"
-        "def g(x: Float[Tensor, 'n']) -> Tensor:\n"
+        "from typing import Any\nfrom collections import Counter\nfrom math import sqrt\n\n"
+        "def g(x: Tensor, y: Any = None) -> Tensor:\n"
         "    with torch.no_grad(), np.errstate(over='ignore'):\n"
         "        y = F.softplus(x).mT @ torch.linalg.solve(x, x).to(torch.float64)\n"
         "    counts = Counter(x.tolist())\n    counts.update([1])\n"

@@ -546,6 +546,10 @@ VIOLATIONS = {
         "import numpy as np\ndef f(x): np.testing.runstring('y = 1', {})",
     ),
     "text in annotations": ("typing.get_type_hints", "from typing import get_type_hints\ndef f(x): get_type_hints(f)"),
+    "a type that computes": (
+        "jaxtyping",
+        "from jaxtyping import Float\ndef f(x): return isinstance(x, Float[Tensor, 'n {g(x)}'])",
+    ),
     "reference through a training": (
         "mlcourse.trainings.transformer",
         "from mlcourse.trainings.transformer import GPT\ndef f(x): return GPT(x)",
@@ -557,6 +561,8 @@ VIOLATIONS = {
 }
 
 HONEST = {
+    "a type in annotations": "import torch\nfrom jaxtyping import Float\nMatrix = Float[torch.Tensor, 'n m']\n"
+    "def f(x: Matrix, y: Float[torch.Tensor, 'n']) -> Float[torch.Tensor, 'n']: return torch.exp(x) @ y",
     "comment": "import torch\ndef f(x):\n    return torch.exp(x)  # not torch.softmax(x)",
     "docstring": "import torch\ndef f(x):\n    '''Do what torch.softmax does, x.softmax(-1).'''\n"
     "    return torch.exp(x)",

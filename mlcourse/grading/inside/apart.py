@@ -19,7 +19,7 @@ from mlcourse.grading.shortcuts.interpreter import parse
 LIBRARIES = frozenset(
     (
         *("numpy", "torch", "math", "scipy", "sklearn", "array_api_compat"),
-        *("jaxtyping", "typing", "itertools", "collections", "mlcourse"),
+        *("typing", "itertools", "collections", "mlcourse"),  # no jaxtyping: it computes what stands in its texts
     )
 )
 FRONT = {("mlcourse.grading", "check")}  # all that a notebook needs of the grader
@@ -32,6 +32,8 @@ DENIED = frozenset(
         *("ctypes", "types", "threading", "multiprocessing", "subprocess", "signal", "mmap", "socket", "pickle"),
         *("pathlib", "tempfile", "shutil", "warnings", "functools", "operator", "weakref", "atexit", "copyreg"),
         *("ctypeslib", "distributed", "save", "savez", "savez_compressed", "savetxt", "load", "loads", "loadtxt"),
+        *("In", "Out", "_ih", "_oh", "_dh", "get_ipython", "display", "exit", "quit", "help"),  # a notebook's own
+        *("copyright", "credits", "license"),
         *("genfromtxt", "tofile", "fromfile", "from_file", "memmap", "seterrcall", "seed", "manual_seed"),
     )
 )

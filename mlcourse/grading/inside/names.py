@@ -34,7 +34,7 @@ OF_TORCH = (
 )
 OF_TYPING = (
     *("Any", "Callable", "Dict", "Final", "Iterable", "Iterator", "List", "Literal", "Mapping", "Optional", "Sequence"),
-    *("Tuple", "Union", "Array", "Bool", "Complex", "Float", "Inexact", "Int", "Integer", "Num", "Shaped", "UInt"),
+    *("Tuple", "Union"),
     *("Counter", "defaultdict", "deque", "OrderedDict", "namedtuple", "array_namespace"),
 )
 # What changes how others compute or print, what writes or reads files, and what is kept beyond a call.

@@ -20,6 +20,7 @@ DOORS = (
     ),
     *("numpy.testing.runstring", "numpy.testing.measure", "numpy.testing.rundocs", "numpy.f2py", "numpy.bmat"),
     *("typing.get_type_hints", "typing.evaluate_forward_ref", "inspect.get_annotations", "code.InteractiveInterpreter"),
+    "jaxtyping",  # where a value is compared with such a type; annotations are not looked at
 )
 LEADING_TO_REFERENCES = ("mlcourse.exercises", "mlcourse.trainings", "mlcourse.grading.evaluate")
 
