@@ -547,7 +547,7 @@ VIOLATIONS = {
     ),
     "text in annotations": ("typing.get_type_hints", "from typing import get_type_hints\ndef f(x): get_type_hints(f)"),
     "a type that computes": (
-        "jaxtyping",
+        "jaxtyping.Float",
         "from jaxtyping import Float\ndef f(x): return isinstance(x, Float[Tensor, 'n {g(x)}'])",
     ),
     "reference through a training": (
@@ -561,6 +561,8 @@ VIOLATIONS = {
 }
 
 HONEST = {
+    "types that are checked": "import torch\nfrom jaxtyping import Float, jaxtyped\n@jaxtyped(typechecker=None)\n"
+    "def f(x: Float[torch.Tensor, 'n']): return torch.exp(x)",
     "a type in annotations": "import torch\nfrom jaxtyping import Float\nMatrix = Float[torch.Tensor, 'n m']\n"
     "def f(x: Matrix, y: Float[torch.Tensor, 'n']) -> Float[torch.Tensor, 'n']: return torch.exp(x) @ y",
     "comment": "import torch\ndef f(x):\n    return torch.exp(x)  # not torch.softmax(x)",

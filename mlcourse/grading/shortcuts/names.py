@@ -20,7 +20,8 @@ DOORS = (
     ),
     *("numpy.testing.runstring", "numpy.testing.measure", "numpy.testing.rundocs", "numpy.f2py", "numpy.bmat"),
     *("typing.get_type_hints", "typing.evaluate_forward_ref", "inspect.get_annotations", "code.InteractiveInterpreter"),
-    "jaxtyping",  # where a value is compared with such a type; annotations are not looked at
+    # Where a value is compared with such a type. Annotations, and what decorates a function by them, are no violation.
+    *(f"jaxtyping.{name}" for name in ("Float", "Int", "Bool", "Shaped", "Num", "Integer", "Inexact", "Complex")),
 )
 LEADING_TO_REFERENCES = ("mlcourse.exercises", "mlcourse.trainings", "mlcourse.grading.evaluate")
 
