@@ -80,6 +80,7 @@ WHOLE = {
     "file": "def g(x):\n    np.save('/tmp/seen', x)",
     "text that a library runs": "def g(x):\n    np.testing.runstring('late = f', {})\n    return x",
     "text in an annotation that a library runs": "import typing\n\ndef g(x):\n    return typing.get_type_hints(x)",
+    "text whose names a library looks up": "def g(x):\n    return np.bmat('f')",
     "how a library prints": "def g(x):\n    np.set_printoptions(formatter={'all': f})\n    return x",
     "what a library holds": "def g(x):\n    return np.typecodes['x'](x)",
     "registry of a library": "import torch\n\ndef g(x):\n    torch.library.impl('mine::f', 'CPU', f)",

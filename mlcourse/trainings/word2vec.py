@@ -62,7 +62,7 @@ def _train_ours_subsampled_as_gensim(settings: SkipGramSettings, seed: int) -> A
 
 def _train_gensim(settings: SkipGramSettings, seed: int) -> Arrays:
     from gensim.models import Word2Vec
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     words, _, train, _ = king_james_ids()
     text = [[words[i] for i in sentence] for sentence in train]

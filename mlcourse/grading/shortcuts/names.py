@@ -11,13 +11,8 @@ MISSING = object()
 # They lead from a text, or from a name that is registered, to any function: nobody can see what they call.
 DOORS = (
     *("torch.library", "torch.fx", "torch.overrides", "torch.ops", "torch._C", "torch._ops", "torch._refs"),
-    *(
-        "torch.jit.CompilationUnit",
-        "torch.package",
-        "torch.utils.cpp_extension",
-        "torch._dynamo",
-        "torch._vmap_internals",
-    ),
+    *("torch.jit.CompilationUnit", "torch.package", "torch.utils.cpp_extension", "torch._dynamo"),
+    "torch._vmap_internals",
     *("numpy.testing.runstring", "numpy.testing.measure", "numpy.testing.rundocs", "numpy.f2py", "numpy.bmat"),
     *("typing.get_type_hints", "typing.evaluate_forward_ref", "inspect.get_annotations", "code.InteractiveInterpreter"),
     # Where a value is compared with such a type. Annotations, and what decorates a function by them, are no violation.
