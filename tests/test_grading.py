@@ -12,7 +12,7 @@ import torch
 from mlcourse.exercises import find
 from mlcourse.exercises.protocol import Exercise, edge, exercise, random, worked
 from mlcourse.grading import evaluate
-from mlcourse.grading.calling import Outcome
+from mlcourse.grading.calling import Outcome, changed_inputs
 from mlcourse.grading.compare import difference
 from mlcourse.grading.evaluate import grade
 from mlcourse.grading.explain import show_inputs
@@ -546,3 +546,28 @@ def test_inputs_in_dicts_and_long_lists_are_shown_by_their_shape():
     assert shown.startswith("block = {gain: (float64 array of shape (3,)), n: 2}, words = (list of 50), text = 'xxx")
     assert "PlainArray" not in shown
     assert len(shown) < 300
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "same"),
+    [
+        (np.array([1.0, np.nan]), np.array([1.0, np.nan]), True),
+        (np.array([0.0]), np.array([-0.0]), True),
+        (np.array([1, 2]), np.array([1, 3]), False),
+        (np.array([1, 2]), np.array([[1, 2]]), False),
+        (np.array([1, 2], dtype="int32"), np.array([1, 2], dtype="int64"), False),
+        (np.zeros(0), np.zeros(0), True),
+        (np.arange(6).reshape(2, 3).T, np.arange(6).reshape(2, 3).T.copy(), True),
+        (np.array([1.0]), [1.0], False),
+        (torch.tensor([1.0, torch.nan]), torch.tensor([1.0, torch.nan]), True),
+        (torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.5]), False),
+        (torch.tensor([True, False]), torch.tensor([True, True]), False),
+        (torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.0]).requires_grad_(), True),
+        (torch.tensor([1.0 + 2.0j]), torch.tensor([1.0 - 2.0j]).conj(), True),
+        (torch.tensor([1.0 + 2.0j]), torch.tensor([1.0 + 2.0j]).conj(), False),
+        (torch.tensor([1.0, 2.0]), torch.tensor([1.0]), False),
+        (torch.tensor([1.0]), np.array([1.0], dtype="float32"), False),
+    ],
+)
+def test_an_input_has_changed_where_its_values_shape_or_type_have(before, after, same):
+    assert changed_inputs({"x": before}, {"x": after}) == (() if same else ("x",))

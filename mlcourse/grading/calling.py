@@ -186,6 +186,8 @@ def copied(value: Any) -> Any:
 
 
 def _unchanged(before: Any, after: Any) -> bool:
+    if _same_bytes(before, after):
+        return True
     try:
         expected = to_plain(before)
     except NotPlainError:
@@ -194,6 +196,19 @@ def _unchanged(before: Any, after: Any) -> bool:
         return identical(expected, to_plain(after))
     except NotPlainError:
         return False
+
+
+def _same_bytes(before: Any, after: Any) -> bool:
+    """Return whether two arrays or tensors are alike to the last bit, which is seen without making them plain data."""
+    torch = sys.modules.get("torch")
+    if torch is not None and type(before) is type(after) is torch.Tensor:
+        try:
+            before, after = before.detach().numpy(), after.detach().numpy()
+        except (TypeError, RuntimeError):  # one that NumPy cannot read in place
+            return False
+    if not type(before) is type(after) is np.ndarray or before.dtype.kind == "O":
+        return False
+    return before.dtype == after.dtype and before.shape == after.shape and before.tobytes() == after.tobytes()
 
 
 def describe(error: BaseException) -> Failure:

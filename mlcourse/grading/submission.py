@@ -11,7 +11,7 @@ import hmac
 import re
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ from mlcourse.grading.evaluate import PUBLIC_SEED, Prepared, prepare, refuse_sho
 from mlcourse.grading.report import Report, write_report
 from mlcourse.grading.sandbox.limits import Limits
 from mlcourse.grading.sandbox.parent import WarmParent
+from mlcourse.grading.sandbox.reader import Reader
 from mlcourse.grading.sandbox.session import Session
 
 STUB, DEFINED = "NotImplementedError", re.compile(r"^def (\w+)", re.MULTILINE)
@@ -82,6 +83,7 @@ class Grader:
         self.prepared: dict[str, Prepared] = {}
         uses, modules = uses_of(assignment), modules_of(assignment)
         self.parent = parent or WarmParent(uses, modules, self.limits, isolation, secret)
+        self.reader = Reader(self.parent)
         self.exercises = chapter_exercises(assignment)  # while the sandbox imports the libraries
         _one_thread()
         self.parent.wait()
@@ -129,21 +131,23 @@ class Grader:
             self.prepared[exercise.name] = prepare(exercise, self.own_seed, self.worked)
         return self.prepared[exercise.name]
 
-    def _prepare(self, sources: list[str], checks: Iterable[CheckCell]) -> None:
-        """Do what takes time and needs nothing of the submission's process."""
-        self.parent.keep_spare()
+    def _answering(self, sources: list[str], checks: Iterable[CheckCell]) -> Iterator[None]:
+        """Compute one right answer after another: that takes time, and needs nothing of the submission's process."""
         unwritten = {name for source in sources if STUB in source for name in DEFINED.findall(source)}
         for check in checks:
             prepared = self.prepare(check.exercise)
+            yield
             if unwritten.isdisjoint(names_of(check.exercise)):  # or nobody may ask for the answers
-                prepared.answer_all()
+                for case in prepared.cases:
+                    prepared.answer(case)
+                    yield
 
     def _run_cells(self, session: Session, notebook: Any, marked: dict[int, CheckCell]) -> list[Attempt]:
         """Run every cell, keep a copy at every check, and return what is to be tried."""
         cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
         sources = [str(cell.source) for cell in cells if id(cell) not in marked]
         asked = {check.exercise.name: _asked(check) for check in marked.values()}
-        shortcuts = session.analyse(sources, asked, lambda: self._prepare(sources, marked.values()))
+        shortcuts = session.analyse(self.reader, sources, asked, self._answering(sources, marked.values()))
         self.troubles: list[str] = []
         if shortcuts is None:
             self.troubles.append("the text could not be searched for shortcuts, so that no check was tried")

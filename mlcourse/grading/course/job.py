@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
-
-import nbformat
 
 from mlcourse.exercises import chapter_exercises
 from mlcourse.grading.course import early
@@ -57,7 +56,7 @@ def grade_job(setting: Setting, job: Job) -> Done:
         message=f"{said}." if said else "",
         exercises=graded.reports,
     )
-    return Done(result, nbformat.v4.writes(notebook))  # checked once, where it is written to the disk
+    return Done(result, json.dumps(notebook))  # checked once, where it is written to the disk
 
 
 def belongs(notebook: Any, setting: Setting) -> bool:

@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -75,7 +77,7 @@ class Writer:
         if not done.notebook:
             self._save_nothing(student)
             return
-        notebook = nbformat.v4.reads(done.notebook)
+        notebook = nbformat.from_dict(json.loads(done.notebook))
         resources = {
             "nbgrader": {
                 "student": student,
@@ -156,7 +158,13 @@ class OneTransaction:
         return getattr(self.gradebook, name)
 
     def commit(self) -> None:
-        """Write down what has changed without ending the transaction."""
+        """Do nothing: what has changed is written by `together`."""
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Write what is changed within in one go at its end, and not before every question to the database."""
+        with self.gradebook.db.no_autoflush:
+            yield
         self.gradebook.db.flush()
 
     def __enter__(self) -> OneTransaction:
@@ -178,8 +186,9 @@ class Save(SaveAutoGrades):
         about = resources["nbgrader"]
         self.notebook_id, self.assignment_id = about["notebook"], about["assignment"]
         self.student_id = about["student"]
-        for index, cell in enumerate(nb.cells):
-            nb.cells[index], resources = self.preprocess_cell(cell, resources, index)
+        with self.gradebook.together():
+            for index, cell in enumerate(nb.cells):
+                nb.cells[index], resources = self.preprocess_cell(cell, resources, index)
         return nb, resources
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
-from IPython.core.inputtransformer2 import TransformerManager
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets import Type
 from traitlets.config import Config
@@ -50,26 +49,6 @@ class Publisher(DisplayPublisher):
         self.shell.recorder.outputs.clear()
 
 
-class Transformers(TransformerManager):
-    """Turns magics into Python; remembers the result, because a cell is asked about before it is run."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.own = self._all()
-        self.known: dict[str, str] = {}
-
-    def transform_cell(self, cell: str) -> str:
-        """Return a cell as plain Python."""
-        if self._all() != self.own:  # the notebook has added some: then the result may be another one
-            return super().transform_cell(cell)
-        if cell not in self.known:
-            self.known[cell] = super().transform_cell(cell)
-        return self.known[cell]
-
-    def _all(self) -> list[Any]:
-        return [*self.cleanup_transforms, *self.line_transforms, *self.token_transformers]
-
-
 class Shell(InteractiveShell):
     """The notebook of one submission."""
 
@@ -101,7 +80,6 @@ def warm_shell() -> Shell:
     config.InteractiveShell.xmode = "Context"
     Shell.clear_instance()
     shell: Shell = Shell.instance(config=config)
-    shell.input_transformer_manager = Transformers()
     shell.recorder = Recorder(0)
     return shell
 

@@ -24,7 +24,13 @@ from mlcourse.grading.plain import from_plain
 from mlcourse.grading.shortcuts import Check, ExhaustedError, find_shortcuts, too_deep
 from mlcourse.grading.wire import ClosedError, WireError, pack, receive_with_descriptor, send, send_frame
 
-REHEARSED = "import numpy as np\n\n\ndef f(x):\n    y = np.asarray(x)\n    return y * 2\n"
+REHEARSED = """if False:  # read and compiled as any cell, and nothing is left of it
+
+    def double(x, *, times=1):
+        '''Return a list of numbers, each so many times doubled.'''
+        found = [2**times * part for part in x]
+        return {"doubled": found} if x else None
+"""
 FORK_TRIES, FORK_PAUSE = 50, 0.1
 
 
@@ -44,12 +50,12 @@ class Worker:
         }
 
     def rehearse(self) -> None:
-        """Do once what every submission asks for: the memory that this writes to is then this process's own.
+        """Do once what every submission asks for when it runs.
 
-        It leaves no trace: no name, no number of a cell, no candidate.
+        The memory that this writes to is then this process's own. It leaves no trace: no name, no number of a cell, no
+        candidate.
         """
-        self.analyse([REHEARSED], {"f": {"position": 1, "expression": "f", "forbidden": ["numpy.dot"], "home": ""}}, {})
-        self.notebook.shell.run_cell("pass", store_history=False, silent=True)
+        self.notebook.shell.run_cell(REHEARSED, store_history=False, silent=True)
         forbidden_use(_described, ("numpy.dot",), ())
         called_names(_described)
         torch = sys.modules.get("torch")

@@ -10,7 +10,7 @@ import contextlib
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy as np
 from mlcourse.grading.companions import modules_among
 from mlcourse.grading.plain import PlainArray
 from mlcourse.grading.sandbox.parent import Child, WarmParent
+from mlcourse.grading.sandbox.reader import Meanwhile, Reader, Text
 from mlcourse.grading.sandbox.replies import Room, outputs_of
 from mlcourse.grading.wire import ClosedError, WireError, WireTimeoutError, receive, send
 
@@ -97,6 +98,7 @@ class Session:
         self.apart: set[str] = set()  # checks that may wait for the end of the notebook
         self.shared: Branch | None = None  # in which those are tried, one after another
         self.allowed = self.limits.restarts
+        self.meanwhile = Meanwhile()
 
     def __enter__(self) -> Session:
         return self
@@ -121,20 +123,19 @@ class Session:
         return max(0.0, self.deadline - time.monotonic())
 
     def analyse(
-        self, cells: list[str], checks: dict[str, dict[str, Any]], meanwhile: Callable[[], None]
+        self, reader: Reader, cells: list[str], checks: dict[str, dict[str, Any]], meanwhile: Iterable[None] = ()
     ) -> dict[str, str] | None:
-        """Return the shortcuts in the text; asked of a process that has run nothing yet, so its word is good.
+        """Return the shortcuts in the text; asked of a process that runs nothing, so its word is good.
 
-        None where the text could not be searched: then nobody knows what it does. ``meanwhile()`` is called while the
-        process is busy.
+        None where the text could not be searched: then nobody knows what it does. The steps of ``meanwhile`` are done
+        while a process is busy, with this or with a cell.
         """
         self.main = self._spawn()
-        try:
-            send(self.main.channel, {"do": "analyse", "cells": cells, "checks": checks, "modules": self.modules})
-            meanwhile()
-            found = receive(self.main.channel, min(self.limits.cell_seconds, self.left))
-        except WireError:
-            self._lose(self.main)
+        self.meanwhile = Meanwhile(meanwhile)
+        text = Text(cells, checks, self.modules)
+        found = reader.read(text, min(self.limits.cell_seconds, self.left), self.meanwhile)
+        self.parent.keep_spare()  # not before: three busy processes would be one too many for two cores
+        if found is None:
             return None
         self.refused = set(found["too_deep"])
         self.apart = set(found["apart"])
@@ -284,4 +285,5 @@ class Session:
 
     def _ask(self, child: Child, seconds: float, **request: Any) -> Any:
         send(child.channel, request)
+        self.meanwhile.until(child.channel)
         return receive(child.channel, min(seconds, self.left))
