@@ -15,10 +15,11 @@ from typing import Any
 
 import nbformat
 from nbconvert.preprocessors import ClearMetadataPreprocessor
-from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.api import Comment, Grade, Gradebook, MissingEntry
 from nbgrader.preprocessors import AssignLatePenalties, LimitOutput, SaveAutoGrades
 from nbgrader.utils import parse_utc
 from sqlalchemy.exc import SAWarning
+from sqlalchemy.orm import joinedload
 
 from mlcourse.grading.course.layout import Handed
 from mlcourse.grading.course.restore import released_cells
@@ -153,6 +154,7 @@ class OneTransaction:
     def __init__(self, gradebook: Gradebook) -> None:
         self.gradebook = gradebook
         self.db = self
+        self.rows: dict[Any, dict[str, Any]] = {Grade: {}, Comment: {}}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.gradebook, name)
@@ -161,11 +163,23 @@ class OneTransaction:
         """Do nothing: what has changed is written by `together`."""
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """Write what is changed within in one go at its end, and not before every question to the database."""
+    def together(self, notebook: str, assignment: str, student: str) -> Iterator[None]:
+        """Read all grades and comments of a submission in one go, and write what is changed within in one go."""
+        place = self.gradebook.find_submission_notebook(notebook, assignment, student).id
+        for table in self.rows:
+            found = self.gradebook.db.query(table).options(joinedload(table.cell)).filter(table.notebook_id == place)
+            self.rows[table] = {row.name: row for row in found}
         with self.gradebook.db.no_autoflush:
             yield
         self.gradebook.db.flush()
+
+    def find_grade(self, cell: str, *where: str) -> Grade:
+        """Return the grade of one cell."""
+        return self.rows[Grade].get(cell) or self.gradebook.find_grade(cell, *where)
+
+    def find_comment(self, cell: str, *where: str) -> Comment:
+        """Return the comment on one cell."""
+        return self.rows[Comment].get(cell) or self.gradebook.find_comment(cell, *where)
 
     def __enter__(self) -> OneTransaction:
         return self
@@ -186,7 +200,7 @@ class Save(SaveAutoGrades):
         about = resources["nbgrader"]
         self.notebook_id, self.assignment_id = about["notebook"], about["assignment"]
         self.student_id = about["student"]
-        with self.gradebook.together():
+        with self.gradebook.together(self.notebook_id, self.assignment_id, self.student_id):
             for index, cell in enumerate(nb.cells):
                 nb.cells[index], resources = self.preprocess_cell(cell, resources, index)
         return nb, resources
