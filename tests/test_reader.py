@@ -57,12 +57,20 @@ def test_a_process_that_has_ended_is_replaced(reader):
 
 @pytest.mark.isolation
 @MISSING
-@pytest.mark.parametrize("text", [TOO_DEEP, Text([*HONEST.cells, "#" * reading.LONG_TEXT], CHECKS, {})])
+@pytest.mark.parametrize("text", [TOO_DEEP, Text([*HONEST.cells, "#" * reading.ENOUGH], CHECKS, {})])
 def test_a_process_is_not_used_again_after_a_text_that_may_have_harmed_it(reader, text):
     for _ in range(2):  # of a process of its own, and of one that has read another text
         assert bool(read(reader, text)["too_deep"]) is (text is TOO_DEEP)
         assert reader.child is None
         read(reader, HONEST)
+
+
+@pytest.mark.isolation
+@MISSING
+def test_a_process_that_has_read_enough_is_replaced(reader, monkeypatch):
+    monkeypatch.setattr(reading, "ENOUGH", 2.5 * HONEST.size)
+    kept = [read(reader, HONEST) and reader.child is not None for _ in range(6)]
+    assert kept == [True, True, False, True, True, False]
 
 
 NOT_SEARCHED = {"exhausted": True, "too_deep": [], "shortcuts": {}, "apart": []}

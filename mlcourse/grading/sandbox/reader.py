@@ -15,7 +15,7 @@ from typing import Any
 from mlcourse.grading.sandbox.parent import Child, WarmParent
 from mlcourse.grading.wire import WireError, receive, send
 
-LONG_TEXT = 200_000  # characters, after which a process is not used again: it may have grown
+ENOUGH = 1_000_000  # characters, after which a process is not used again: it has grown
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ class Reader:
     def __init__(self, parent: WarmParent) -> None:
         self.parent = parent
         self.child: Child | None = None
+        self.size = 0  # characters that it has read
 
     def read(self, text: Text, seconds: float, meanwhile: Meanwhile) -> dict[str, Any] | None:
         """Return what is found in a text; None where nothing came in so many seconds.
@@ -74,7 +75,10 @@ class Reader:
         return found
 
     def _read(self, text: Text, seconds: float, meanwhile: Meanwhile) -> dict[str, Any] | None:
+        if self.child is None:
+            self.size = 0
         child, self.child = self.child or self.parent.spawn(), None
+        self.size += text.size
         found = None
         try:
             send(child.channel, {"do": "analyse", **vars(text)})
@@ -83,7 +87,7 @@ class Reader:
         except WireError:
             pass
         finally:
-            if _was_searched(found) and text.size <= LONG_TEXT:
+            if _was_searched(found) and self.size < ENOUGH:
                 self.child = child
             else:
                 self.parent.end(child)
