@@ -22,6 +22,7 @@ from mlcourse.grading.inside.apart import checks_apart
 from mlcourse.grading.inside.shell import Notebook
 from mlcourse.grading.plain import from_plain
 from mlcourse.grading.shortcuts import Check, ExhaustedError, find_shortcuts, too_deep
+from mlcourse.grading.shortcuts.interpreter import read
 from mlcourse.grading.wire import ClosedError, WireError, pack, receive_with_descriptor, send, send_frame
 
 REHEARSED = """if False:  # read and compiled as any cell, and nothing is left of it
@@ -121,11 +122,13 @@ class Worker:
         hidden = [position for position, cell in enumerate(plain) if too_deep(cell)]
         try:
             found = find_shortcuts(plain, asked, modules)
-        except ExhaustedError:
+            apart = checks_apart(
+                plain, {name: (check.position, check.expression) for name, check in asked.items()}, list(modules)
+            )
+        except (ExhaustedError, MemoryError):
             return {"shortcuts": {}, "too_deep": hidden, "exhausted": True, "apart": []}
-        apart = checks_apart(
-            plain, {name: (check.position, check.expression) for name, check in asked.items()}, list(modules)
-        )
+        finally:
+            read.cache_clear()  # the next text needs the memory
         return {"shortcuts": found, "too_deep": hidden, "exhausted": False, "apart": apart}
 
     def _transformed(self, cell: str) -> str:

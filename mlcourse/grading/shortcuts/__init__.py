@@ -92,7 +92,7 @@ def find_shortcuts(
                 found[name] = shortcut
         if position < len(cells):
             run.run_cell(cells[position])
-        if run.steps > MAX_STEPS:
+        if run.steps > MAX_STEPS or run.blind:
             raise ExhaustedError("The text is too long to be searched to its end.")
     return found
 

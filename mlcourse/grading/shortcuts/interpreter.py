@@ -10,7 +10,7 @@ import ast
 import functools
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 from mlcourse.grading.shortcuts.meanings import (
@@ -84,6 +84,7 @@ class Interpreter:
         self.results: dict[Any, Meanings] = {}
         self.trees: dict[tuple[str, str], Any] = {}
         self.text_left = MAX_TEXT
+        self.blind = False  # whether code may run that could not be read
         self.last = NOTHING  # what the last expression that stood alone gave
         self.bindings: dict[ast.AST, Bindings] = {}
 
@@ -134,8 +135,12 @@ class Interpreter:
     @contextmanager
     def guarded(self) -> Iterator[None]:
         """Go on behind text that was made to break the search."""
-        with suppress(Exception):
+        try:
             yield
+        except MemoryError:
+            self.blind = True
+        except Exception:
+            pass
 
     def evaluate(self, node: ast.AST | None, used: bool = True) -> Meanings:
         """Return what an expression may mean.
@@ -276,12 +281,27 @@ class Interpreter:
         key = (text, mode)
         if key in self.trees:
             return self.trees[key] if self.fuel > 0 else None
-        if len(text) > self.text_left:
-            return None
-        self.text_left -= len(text)
-        self.fuel -= len(text) // 10
-        self.trees[key] = parse(text.strip(), mode)
+        if not self.was_read(text):  # it counts once, not for each way to read it
+            self.text_left -= len(text)
+            self.fuel -= len(text) // 10
+        self.trees[key] = self._tree_within_limits(text.strip(), mode)
         return self.trees[key]
+
+    def was_read(self, text: str) -> bool:
+        """Return whether a text that code runs was read before."""
+        return (text, "eval") in self.trees or (text, "exec") in self.trees
+
+    def _tree_within_limits(self, text: str, mode: str) -> Any:
+        if self.text_left < 0:
+            self.blind = True
+            return None
+        try:
+            return read(text, mode)
+        except (RecursionError, MemoryError):
+            self.blind = True
+        except (SyntaxError, ValueError, OverflowError):
+            pass  # it is no Python
+        return None
 
 
 def look_at_parts(run: Interpreter, node: Any) -> Meanings:

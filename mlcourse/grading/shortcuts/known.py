@@ -181,6 +181,7 @@ def _run_in(run: Interpreter, text: str, place: Any) -> Meanings:
     else:
         scope = place.owner if isinstance(place, Namespace) and isinstance(place.owner, Scope) else run.scope
     if run.depth >= MAX_CALLS:
+        run.blind = run.blind or not run.was_read(text)
         return NOTHING
     with run.inside(scope, call=True):
         value = _run_here(run, text)
