@@ -11,16 +11,8 @@ import torch  # noqa: F401
 
 from mlcourse.grading.inside.apart import checks_apart
 from mlcourse.grading.sandbox.limits import Limits
-from mlcourse.grading.sandbox.requirements import missing_isolation
 from mlcourse.grading.submission import Grader
-
-MISSING = pytest.mark.skipif(bool(missing_isolation()), reason="needs bubblewrap: apt install bubblewrap")
-
-
-def isolated(test):
-    """Mark a test that needs the sandbox: where it is required, a test that was skipped is a failure."""
-    return pytest.mark.isolation(MISSING(test))
-
+from tests.isolation import isolated
 
 FIRST = "import numpy as np"
 F = "def f(x):\n    return np.sum(x)"

@@ -7,12 +7,12 @@ import socket
 import pytest
 
 from mlcourse.grading.sandbox import reader as reading
+from mlcourse.grading.sandbox.meanwhile import Meanwhile
 from mlcourse.grading.sandbox.parent import WarmParent
-from mlcourse.grading.sandbox.reader import Meanwhile, Reader, Text
-from mlcourse.grading.sandbox.requirements import missing_isolation
+from mlcourse.grading.sandbox.reader import Reader, Text
 from mlcourse.grading.wire import WireError
+from tests.isolation import isolated
 
-MISSING = pytest.mark.skipif(bool(missing_isolation()), reason="needs bubblewrap: apt install bubblewrap")
 CHECKS = {"toy.total": {"position": 2, "expression": "total", "forbidden": ["numpy.sum"], "home": "mlcourse.toy"}}
 CHEAT = Text(["import numpy as np", "def total(x):\n    return np.sum(x)"], CHECKS, {})
 HONEST = Text(["import numpy as np", "def total(x):\n    return x @ np.ones(len(x))"], CHECKS, {})
@@ -34,8 +34,7 @@ def read(reader, text):
     return reader.read(text, 30.0, Meanwhile())
 
 
-@pytest.mark.isolation
-@MISSING
+@isolated
 def test_one_process_reads_one_text_after_another(reader):
     found, processes = [], set()
     for text in (CHEAT, HONEST, CHEAT):
@@ -45,8 +44,7 @@ def test_one_process_reads_one_text_after_another(reader):
     assert len(processes) == 1
 
 
-@pytest.mark.isolation
-@MISSING
+@isolated
 def test_a_process_that_has_ended_is_replaced(reader):
     read(reader, HONEST)
     gone = reader.child.process
@@ -55,8 +53,7 @@ def test_a_process_that_has_ended_is_replaced(reader):
     assert reader.child.process != gone
 
 
-@pytest.mark.isolation
-@MISSING
+@isolated
 @pytest.mark.parametrize("text", [TOO_DEEP, Text([*HONEST.cells, "#" * reading.ENOUGH], CHECKS, {})])
 def test_a_process_is_not_used_again_after_a_text_that_may_have_harmed_it(reader, text):
     for _ in range(2):  # of a process of its own, and of one that has read another text
@@ -65,8 +62,7 @@ def test_a_process_is_not_used_again_after_a_text_that_may_have_harmed_it(reader
         read(reader, HONEST)
 
 
-@pytest.mark.isolation
-@MISSING
+@isolated
 def test_a_process_that_has_read_enough_is_replaced(reader, monkeypatch):
     monkeypatch.setattr(reading, "ENOUGH", 2.5 * HONEST.size)
     kept = [read(reader, HONEST) and reader.child is not None for _ in range(6)]
@@ -76,8 +72,7 @@ def test_a_process_that_has_read_enough_is_replaced(reader, monkeypatch):
 NOT_SEARCHED = {"exhausted": True, "too_deep": [], "shortcuts": {}, "apart": []}
 
 
-@pytest.mark.isolation
-@MISSING
+@isolated
 @pytest.mark.parametrize(
     "word", [NOT_SEARCHED, {**NOT_SEARCHED, "exhausted": False, "too_deep": [0]}, WireError("none")]
 )

@@ -17,7 +17,7 @@ from mlcourse.grading.course.job import failed, grader_failed
 from mlcourse.grading.course.layout import Handed, submissions
 from mlcourse.grading.course.pool import grade_here
 from mlcourse.grading.course.tasks import Done, Job, Setting
-from mlcourse.grading.course.writer import CourseError, Writer, fingerprint_of
+from mlcourse.grading.course.writer import CourseError, Writer, course_config, fingerprint_of
 from mlcourse.grading.results import CourseResult, SubmissionResult
 from mlcourse.grading.sandbox.limits import Limits
 from mlcourse.grading.sandbox.parent import require_isolation
@@ -61,7 +61,7 @@ def grade_course(order: Order, pool: Pool = grade_here) -> CourseResult:
         )
     code = code_digest(order.assignment)
     results: dict[str, SubmissionResult] = {}
-    with Writer(order.course, order.assignment) as writer:
+    with Writer(order.course, order.assignment, course_config(order.course)) as writer:
         setting = Setting(
             order.assignment, order.seed, writer.released, order.limits, order.isolation, (str(order.course),)
         )

@@ -20,6 +20,7 @@ from nbgrader.preprocessors import AssignLatePenalties, LimitOutput, SaveAutoGra
 from nbgrader.utils import parse_utc
 from sqlalchemy.exc import SAWarning
 from sqlalchemy.orm import joinedload
+from traitlets.config import Config, PyFileConfigLoader
 
 from mlcourse.grading.course.layout import Handed
 from mlcourse.grading.course.restore import released_cells
@@ -27,6 +28,7 @@ from mlcourse.grading.course.tasks import Done, ReleasedCell
 from mlcourse.grading.report import Report
 from mlcourse.grading.results import SubmissionResult
 
+CONFIG = "nbgrader_config.py"
 RECORD = ".mlcourse-result.json"
 
 
@@ -148,6 +150,24 @@ def result_from(entry: dict[str, Any]) -> SubmissionResult:
     return SubmissionResult(entry["student"], entry["status"], entry["seconds"], entry["message"], reports)
 
 
+def course_config(course: Path) -> Config:
+    """Return what the course's own nbgrader_config.py says, such as how late submissions are penalized.
+
+    Raises
+    ------
+    CourseError
+        If it cannot be read.
+    """
+    if not (course / CONFIG).is_file():
+        return Config()
+    try:
+        return PyFileConfigLoader(CONFIG, path=str(course)).load_config()
+    except Exception as error:  # it is Python, and may fail in any way
+        raise CourseError(
+            f"The file {course / CONFIG} could not be read ({type(error).__name__}: {error}). Mend it and grade again."
+        ) from error
+
+
 class OneTransaction:
     """A gradebook whose commits wait until the whole submission is written."""
 
@@ -172,6 +192,7 @@ class OneTransaction:
         with self.gradebook.db.no_autoflush:
             yield
         self.gradebook.db.flush()
+        self.gradebook.db.expire_all()  # scores that were read before are sums of old marks
 
     def find_grade(self, cell: str, *where: str) -> Grade:
         """Return the grade of one cell."""

@@ -6,12 +6,10 @@ process that has searched one text searches the next one faster.
 
 from __future__ import annotations
 
-import select
-import socket
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from mlcourse.grading.sandbox.meanwhile import Meanwhile
 from mlcourse.grading.sandbox.parent import Child, WarmParent
 from mlcourse.grading.wire import WireError, receive, send
 
@@ -30,29 +28,6 @@ class Text:
     def size(self) -> int:
         """Characters in all."""
         return sum(map(len, (*self.cells, *self.modules.values())))
-
-
-class Meanwhile:
-    """Work of the grader that waits for the time in which a process is busy.
-
-    Parameters
-    ----------
-    steps : iterable
-        Each item is one short step, done when it is asked for.
-    """
-
-    def __init__(self, steps: Iterable[None] = ()) -> None:
-        self.steps = iter(steps)
-
-    def until(self, channel: socket.socket) -> None:
-        """Do one step after another until an answer begins to come, or nothing is left to do."""
-        ready = select.poll()
-        ready.register(channel, select.POLLIN)
-        while not ready.poll(0):
-            try:
-                next(self.steps)
-            except StopIteration:
-                return
 
 
 class Reader:

@@ -18,8 +18,9 @@ import numpy as np
 
 from mlcourse.grading.companions import modules_among
 from mlcourse.grading.plain import PlainArray
+from mlcourse.grading.sandbox.meanwhile import Meanwhile
 from mlcourse.grading.sandbox.parent import Child, WarmParent
-from mlcourse.grading.sandbox.reader import Meanwhile, Reader, Text
+from mlcourse.grading.sandbox.reader import Reader, Text
 from mlcourse.grading.sandbox.replies import Room, outputs_of
 from mlcourse.grading.wire import ClosedError, WireError, WireTimeoutError, receive, send
 

@@ -1,0 +1,60 @@
+"""Late submissions lose what the course's own configuration says, and nothing where it says nothing."""
+
+from __future__ import annotations
+
+import datetime
+
+import nbformat
+import pytest
+from nbgrader.api import Gradebook
+
+from mlcourse.grading.course.batch import Order, grade_course
+from mlcourse.grading.course.writer import CourseError
+from tests.test_release import solved
+from tools.release import release
+
+NAME = "linear_regression"
+ZERO = 'c = get_config()\nc.LateSubmissionPlugin.penalty_method = "zero"\n'
+
+
+@pytest.fixture
+def course(tmp_path):
+    """Return a course in which ada was late, and grace was not."""
+    (released,) = release(tmp_path, names=[NAME])
+    with Gradebook(f"sqlite:///{tmp_path / 'gradebook.db'}") as gradebook:
+        gradebook.update_or_create_assignment(NAME, duedate=datetime.datetime(2020, 1, 2))
+    for student, day in (("ada", 3), ("grace", 1)):
+        folder = tmp_path / "submitted" / student / NAME
+        folder.mkdir(parents=True)
+        nbformat.write(solved(released), folder / f"{NAME}.ipynb")
+        (folder / "timestamp.txt").write_text(f"2020-01-0{day} 00:00:00 UTC", encoding="utf-8")
+    return tmp_path
+
+
+def graded(course):
+    """Return the score and the penalty of everybody."""
+    grade_course(Order(course, NAME, seed=3, isolation="none", again=True, silent=True))
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
+        return {
+            item.student.id: (item.score, item.late_submission_penalty)
+            for item in gradebook.assignment_submissions(NAME)
+        }
+
+
+def test_a_late_submission_loses_what_the_course_says(course):
+    (course / "nbgrader_config.py").write_text(ZERO, encoding="utf-8")
+    first = graded(course)
+    assert first["ada"][0] == first["grace"][0] > 0
+    assert first["ada"][1] == first["ada"][0]  # of the marks of this grading, not of one before
+    assert not first["grace"][1]
+    assert graded(course) == first
+
+
+def test_nothing_is_lost_where_the_course_says_nothing(course):
+    assert not any(penalty for _, penalty in graded(course).values())
+
+
+def test_a_configuration_that_cannot_be_read_ends_in_words(course):
+    (course / "nbgrader_config.py").write_text("c = get_config(\n", encoding="utf-8")
+    with pytest.raises(CourseError, match=r"nbgrader_config\.py could not be read \(SyntaxError"):
+        graded(course)
