@@ -52,16 +52,3 @@ def test_a_search_for_which_the_memory_does_not_suffice_is_said_to_have_no_end(m
     monkeypatch.setitem(interpreter.STATEMENTS, ast.FunctionDef, no_memory)
     with pytest.raises((ExhaustedError, MemoryError)):  # the process that searches answers both in one way
         find_shortcuts(["def f(X, y):\n    return 0"], {"toy.f": Check(1, "f", FORBIDDEN, "mlcourse.attention")})
-
-
-def test_a_text_that_runs_again_when_names_have_changed_is_read_again_or_said_to_be_too_much():
-    first = "from sklearn.linear_model import Ridge\ng = len\ntext = 'f = g'\nexec(text)"
-    again = "g = Ridge\nexec(text)"
-    long = "def b0(x):\n    return x\n" + "".join(
-        f"def b{n}(x):\n    b{n - 1}(x + 1); b{n - 1}(x + 2); b{n - 1}([x])\n    return b{n - 1}((x,))\n"
-        for n in range(1, 8)
-    )
-    busy = long + "".join(f"b{n}({n})\n" for n in range(8)) * 30
-    assert find_shortcuts([first, again], {"toy.f": Check(2, "f", FORBIDDEN, "mlcourse.attention")})["toy.f"] == RIDGE
-    with pytest.raises(ExhaustedError):
-        find_shortcuts([first, busy, again], {"toy.f": Check(3, "f", FORBIDDEN, "mlcourse.attention")})

@@ -280,7 +280,6 @@ class Interpreter:
         """Return the syntax tree of a text that code runs, or None where it is none or where there are too many."""
         key = (text, mode)
         if key in self.trees:
-            self.blind = self.blind or self.fuel <= 0  # names may mean something else by now
             return self.trees[key] if self.fuel > 0 else None
         if not self.was_read(text):  # it counts once, not for each way to read it
             self.text_left -= len(text)
