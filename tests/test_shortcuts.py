@@ -22,7 +22,7 @@ from mlcourse.exercises import catalogue, chapter_exercises
 from mlcourse.exercises.catalogue import chapters
 from mlcourse.grading.companions import modules_among
 from mlcourse.grading.shortcuts import Check, ExhaustedError, find_shortcuts, too_deep
-from mlcourse.grading.shortcuts.interpreter import Interpreter
+from mlcourse.grading.shortcuts.interpreter import FUEL, Interpreter
 from mlcourse.grading.shortcuts.names import Targets
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -926,6 +926,13 @@ def test_worked_solutions_take_no_shortcut(chapter):
     cells, checks = released(chapter)
     assert checks.keys() == chapter_exercises(chapter).keys()
     assert find_shortcuts(cells, checks) == {}
+
+
+@pytest.mark.parametrize("chapter", chapters())
+def test_worked_solutions_need_less_than_a_fortieth_of_what_can_be_followed(chapter, monkeypatch):
+    for module in ("interpreter", "search"):
+        monkeypatch.setattr(f"mlcourse.grading.shortcuts.{module}.FUEL", FUEL // 40)
+    assert find_shortcuts(*released(chapter)) == {}
 
 
 @pytest.mark.parametrize("chapter", chapters())

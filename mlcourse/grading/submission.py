@@ -30,7 +30,10 @@ from mlcourse.grading.sandbox.reader import Reader
 from mlcourse.grading.sandbox.session import Session
 
 STUB, DEFINED = "NotImplementedError", re.compile(r"^def (\w+)", re.MULTILINE)
-NOT_SEARCHED = "The notebook's text could not be searched for functions that are not allowed. Is a cell very long?"
+NOT_SEARCHED = (
+    "The notebook's text could not be searched for functions that are not allowed. Is a cell very long, or do many "
+    "functions call one another very often? Leave out what the exercises do not need."
+)
 
 
 @dataclass

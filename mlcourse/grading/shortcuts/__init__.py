@@ -71,7 +71,7 @@ def find_shortcuts(
     Raises
     ------
     ExhaustedError
-        If there is too much text, or a module that is nested too deeply.
+        If there is too much text or too much to follow, or a module that is nested too deeply.
 
     Examples
     --------
@@ -90,6 +90,8 @@ def find_shortcuts(
         for name, place in places.items():
             if place == position and (shortcut := _search(run, targets[name], checks[name].expression)):
                 found[name] = shortcut
+            elif place == position and run.cut:
+                raise ExhaustedError("There is more to follow than the search can, and what it saw does not suffice.")
         if position < len(cells):
             run.run_cell(cells[position])
         if run.steps > MAX_STEPS or run.blind:
@@ -120,4 +122,7 @@ def _search(run: Interpreter, targets: Targets, expression: str) -> str | None:
     tree = parse(expression.strip(), "eval")
     if tree is None:
         return None
-    return Search(run, targets).from_candidate(tree)
+    cut = run.cut
+    found = Search(run, targets).from_candidate(tree)
+    run.cut = cut if found else run.cut  # what was found needs no more of the text
+    return found

@@ -6,7 +6,8 @@ import ast
 from typing import Any
 
 from mlcourse.grading.shortcuts.attributes import ancestors, in_class
-from mlcourse.grading.shortcuts.interpreter import CALLS, MAX_CALLS, Interpreter
+from mlcourse.grading.shortcuts.elements import loosen_in_library
+from mlcourse.grading.shortcuts.interpreter import CALLS, MAX_CALLS, MAX_DEPTH, Interpreter
 from mlcourse.grading.shortcuts.known import KNOWN, WRAPPERS
 from mlcourse.grading.shortcuts.meanings import (
     DATA,
@@ -39,20 +40,37 @@ THEMSELVES = ("fit", "to", "double", "float", "cpu", "cuda", "eval", "train", "r
 
 def _function(run: Interpreter, function: Function, arguments: Arguments) -> Meanings:
     """Follow a call of a student's function with its arguments."""
-    key = (function, arguments, run.memory.changes)
+    key: Any = (function, arguments, run.memory.changes)
     if key in run.running:  # a recursion that tells nothing new
         return NOTHING
     if key in run.results:
         return run.results[key]
-    if run.depth >= MAX_CALLS or run.fuel <= 0:
-        run.note(one(function))
-        return one(Container({REST: join(one(function), arguments.everything())}, record=True))
+    if run.depth >= MAX_CALLS:  # from here on, what comes as data makes no difference
+        given = arguments.everything()
+        key = (function.node, run.leads.around(function), run.leads.marks(given), run.memory.turns)
+        if key in run.running or key in run.results:
+            return _unfollowed(run, function, arguments)
+        leading = run.leads.own_or_forbidden(given)
+        arguments = Arguments(
+            tuple(value | leading for value in arguments.positional),
+            tuple((name, value | leading) for name, value in arguments.keywords),
+            arguments.rest,
+        )
+    if run.depth >= MAX_DEPTH or run.fuel <= 0:
+        run.cut = True
+        return _unfollowed(run, function, arguments)
     run.running.add(key)
     try:
         run.results[key] = run_body(run, function, parameters(function, arguments))
     finally:
         run.running.discard(key)
     return run.results[key]
+
+
+def _unfollowed(run: Interpreter, function: Function, arguments: Arguments) -> Meanings:
+    """Return what a call may give that is not followed: its function, or any of its arguments."""
+    run.note(one(function))
+    return one(Container({REST: join(one(function), arguments.everything())}, record=True))
 
 
 def run_body(run: Interpreter, function: Function, names: dict[str, Meanings]) -> Meanings:
@@ -129,10 +147,11 @@ def _path(run: Interpreter, owner: Path, arguments: Arguments) -> Meanings:
     if owner.name in KNOWN:
         return KNOWN[owner.name](run, arguments)
     run.note(arguments.everything(), with_data=True)
+    taken = loosen_in_library(run, arguments)
     if owner.name in WRAPPERS:
         inside = functions_in(arguments.everything())
         return one(Bound(inside)) if inside else one(owner)
-    return one(Made(owner.name)) if run.suspicious(owner.name) and is_class(owner.name) else DATA
+    return one(Made(owner.name)) if run.suspicious(owner.name) and is_class(owner.name) else join(DATA, taken)
 
 
 def _made(run: Interpreter, owner: Made, arguments: Arguments) -> Meanings:
@@ -142,7 +161,7 @@ def _made(run: Interpreter, owner: Made, arguments: Arguments) -> Meanings:
 
 def _data(run: Interpreter, owner: Data, arguments: Arguments) -> Meanings:
     run.note(arguments.everything(), with_data=True)
-    return DATA
+    return join(DATA, loosen_in_library(run, arguments))
 
 
 def _descriptor(run: Interpreter, owner: Descriptor, arguments: Arguments) -> Meanings:

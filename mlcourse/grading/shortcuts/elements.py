@@ -41,6 +41,22 @@ def set_element(run: Interpreter, owner: Any, keys: Meanings, value: Meanings) -
         run.call(run.attribute(one(owner), "__setitem__"), Arguments((keys, value)))
 
 
+def loosen(run: Interpreter, owner: Any) -> None:
+    """Take note that nobody knows any longer under which key of a container its elements stand."""
+    if isinstance(owner, Container) and not owner.record:
+        run.put(owner.items, REST, owner.values())
+
+
+def loosen_in_library(run: Interpreter, arguments: Arguments) -> Meanings:
+    """Return what a function of a library may take out of containers, which it may have put in another order."""
+    given = arguments.everything()
+    containers = [item for item in given if isinstance(item, Container) and run.leads.marks(item.values())]
+    for container in containers:
+        loosen(run, container)
+    elements = join(*(container.values() for container in containers))
+    return join(elements, *(one(Container(dict(container.items))) for container in containers))
+
+
 def _of_container(run: Interpreter, owner: Container, keys: Meanings) -> Meanings:
     return owner.element(keys)
 

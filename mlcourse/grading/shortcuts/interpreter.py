@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from mlcourse.grading.shortcuts.leads import Leads
 from mlcourse.grading.shortcuts.meanings import (
     DATA,
+    MORE,
     NOTHING,
     Arguments,
     Constant,
@@ -27,8 +29,9 @@ from mlcourse.grading.shortcuts.meanings import (
 )
 from mlcourse.grading.shortcuts.scopes import Bindings, Memory, Scope, bindings_of
 
-FUEL = 50_000  # nodes looked at again, in calls and repetitions; every line is read once in any case
-MAX_CALLS = 8  # calls inside calls that are followed with their arguments
+FUEL = 200_000  # nodes looked at again, in calls and repetitions; every line is read once in any case
+MAX_CALLS = 6  # calls inside calls that are followed with all their arguments
+MAX_DEPTH = 32  # calls inside calls that are followed at all
 MAX_STEPS = 3_000_000
 MAX_TEXT = 2_000_000  # characters of strings that are run as code
 MAX_PIECES = 2_000
@@ -69,9 +72,10 @@ class Interpreter:
 
     def __init__(self, suspicious: Callable[[str], bool]) -> None:
         self.suspicious = suspicious
+        self.leads = Leads(suspicious)
         self.module = Scope("module")
         self.scope = self.module
-        self.memory = Memory()
+        self.memory = Memory(self.leads.marks)
         self.patches: dict[Any, Meanings] = {}  # attributes that were given to modules and to data
         self.beside: dict[str, Container] = {}  # modules that lie beside the notebook
         self.fuel = FUEL
@@ -85,6 +89,7 @@ class Interpreter:
         self.trees: dict[tuple[str, str], Any] = {}
         self.text_left = MAX_TEXT
         self.blind = False  # whether code may run that could not be read
+        self.cut = False  # whether something was not followed because there was too much of it
         self.last = NOTHING  # what the last expression that stood alone gave
         self.bindings: dict[ast.AST, Bindings] = {}
 
@@ -172,6 +177,7 @@ class Interpreter:
     def note(self, meanings: Meanings, used: bool = True, with_data: bool = False) -> None:
         """Tell the search that code reaches these. ``with_data``: it may call them with any arguments."""
         if self.watcher is not None:
+            self.cut = self.cut or MORE in meanings
             self.watcher(meanings, used, with_data)
 
     def note_method(self, name: str) -> None:
@@ -280,6 +286,7 @@ class Interpreter:
         """Return the syntax tree of a text that code runs, or None where it is none or where there are too many."""
         key = (text, mode)
         if key in self.trees:
+            self.cut = self.cut or self.fuel <= 0
             return self.trees[key] if self.fuel > 0 else None
         if not self.was_read(text):  # it counts once, not for each way to read it
             self.text_left -= len(text)

@@ -127,6 +127,11 @@ class Super:
     itself: Meanings
 
 
+@dataclass(frozen=True)
+class More:
+    """More of the student's own things than are kept."""
+
+
 @dataclass(eq=False)
 class Container:
     """A list, tuple, set, dict or record, by its keys as far as they are known."""
@@ -186,6 +191,7 @@ class Instance:
 
 
 DATA: Meanings = frozenset({Data()})
+MORE = More()
 CALLABLE = (Function, Class, Instance, Path, Bound, Made, Descriptor)
 
 
@@ -200,8 +206,10 @@ def join(*parts: Meanings) -> Meanings:
     if len(together) <= MANY:
         return together
     installed = {item for item in together if isinstance(item, Path | Made)}
-    own = (item for item in together if not isinstance(item, Constant | Path | Made))
-    return frozenset(installed | set(sorted(own, key=lambda item: getattr(item, "serial", 0))[: MANY // 2]))
+    own = [item for item in together if not isinstance(item, Constant | Path | Made | More)]
+    kept = sorted(own, key=lambda item: getattr(item, "serial", 0))[: MANY // 2]
+    dropped = MORE in together or len(kept) < len(own)
+    return frozenset(installed.union(kept, one(MORE) if dropped else ()))
 
 
 def texts(meanings: Iterable[Any]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from mlcourse.grading.shortcuts.attributes import set_in_namespace
 from mlcourse.grading.shortcuts.constants import text_method
-from mlcourse.grading.shortcuts.elements import set_element
+from mlcourse.grading.shortcuts.elements import loosen, set_element
 from mlcourse.grading.shortcuts.interpreter import Interpreter
 from mlcourse.grading.shortcuts.meanings import (
     DATA,
@@ -22,7 +22,14 @@ from mlcourse.grading.shortcuts.meanings import (
     Operation,
     bag,
     join,
+    listed,
     one,
+)
+
+# After them, everything in a container still stands under the key that it had before.
+IN_ORDER = (
+    *("update", "__setitem__", "append", "add", "extend", "items", "keys", "values", "copy", "index", "count"),
+    *("__iter__", "__contains__", "__len__"),
 )
 
 
@@ -35,7 +42,9 @@ def operate(run: Interpreter, operation: Operation, arguments: Arguments) -> Mea
         return one(Bound(one(owner), Arguments((arguments.at(0),))))
     if name in ("get", "pop", "setdefault", "__getitem__"):
         return _taken(run, owner, name, arguments)
-    if name in ("update", "__setitem__", "append", "add", "insert", "extend", "appendleft"):
+    if name not in IN_ORDER:
+        loosen(run, owner)
+    if name in ("update", "__setitem__", "append", "add", "insert", "extend", "appendleft", "extendleft"):
         _put(run, owner, name, arguments)
         return NOTHING
     return _read(owner, name)
@@ -44,6 +53,8 @@ def operate(run: Interpreter, operation: Operation, arguments: Arguments) -> Mea
 def _taken(run: Interpreter, owner: Any, name: str, arguments: Arguments) -> Meanings:
     if name == "setdefault":
         set_element(run, owner, arguments.at(0), join(arguments.at(1), run.element(one(owner), arguments.at(0))))
+    if name == "pop" and isinstance(owner, Container) and not any(isinstance(key, str) for key in owner.items):
+        loosen(run, owner)
     return join(run.element(one(owner), arguments.at(0)), arguments.at(1))
 
 
@@ -58,7 +69,7 @@ def _put(run: Interpreter, owner: Any, name: str, arguments: Arguments) -> None:
             _put_under(run, owner, word, value)
     elif isinstance(owner, Container):
         more = arguments.everything()
-        more = run.element(more) if name == "extend" else more
+        more = run.element(more) if name in ("extend", "extendleft") else more
         ordered = owner.in_order()
         key: Any = (
             len(ordered) if name == "append" and ordered is not None and not run.branches and not run.depth else REST
@@ -85,6 +96,8 @@ def _read(owner: Any, name: str) -> Meanings:
         return one(Container(dict(owner.items), owner.record))
     if name in ("values", "__iter__"):
         return bag(owner.values())
+    if name == "popitem":
+        return listed(frozenset(Constant(key) for key in owner.items if key is not REST), owner.values())
     return owner.values() if name in ("popleft", "__next__") else NOTHING
 
 

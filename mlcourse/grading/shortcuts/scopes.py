@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,8 +107,10 @@ def _bound_by(node: ast.AST) -> Iterable[str]:
 class Memory:
     """All that code changes, so that it can be put back: a check must leave no trace for the next."""
 
-    def __init__(self) -> None:
+    def __init__(self, marks: Callable[[Meanings], frozenset[Any]]) -> None:
+        self.marks = marks
         self.changes = 0
+        self.turns = 0  # changes that lead somewhere else, and not only to other data
         self.journal: list[tuple[dict[Any, Meanings], Any, Meanings | None]] | None = None
 
     def put(self, mapping: dict[Any, Meanings], key: Any, value: Meanings, weak: bool) -> None:
@@ -118,6 +120,8 @@ class Memory:
         if old == new:
             return
         self.changes += 1
+        more = self.marks(new - old if old else new)
+        self.turns += bool(more and not more <= self.marks(old or NOTHING))
         if self.journal is not None:
             self.journal.append((mapping, key, old))
         mapping[key] = new

@@ -31,6 +31,8 @@ from mlcourse.grading.shortcuts.meanings import (
 )
 from mlcourse.grading.shortcuts.names import Targets
 
+MANY_FUNCTIONS = 50  # of one line; of more, those that differ in where they lead
+
 
 class Search:
     """One search for the forbidden names of one exercise.
@@ -46,6 +48,7 @@ class Search:
         self.found: set[str] = set()
         self.waiting: deque[tuple[Any, bool]] = deque()
         self.seen: set[Any] = set()
+        self.made: dict[Any, int] = {}  # how many functions of one line were followed
 
     def from_candidate(self, tree: ast.Expression) -> str | None:
         """Return the first forbidden name that an expression reaches, and leave the interpreter as it was."""
@@ -90,11 +93,18 @@ class Search:
 
     def keep(self, meaning: Any, with_data: bool) -> None:
         """Put one of the student's own parts on the list, once."""
-        one_body = self.run.fuel <= 0 and isinstance(meaning, Function)
-        key = (meaning.node if one_body else meaning, with_data)
-        if key not in self.seen and (meaning, True) not in self.seen:
-            self.seen.add(key)
+        key = self.key(meaning)
+        if (key, with_data) not in self.seen and (key, True) not in self.seen:
+            self.seen.add((key, with_data))
             self.waiting.append((meaning, with_data))
+            if isinstance(meaning, Function):
+                self.made[meaning.node] = self.made.get(meaning.node, 0) + 1
+
+    def key(self, meaning: Any) -> Any:
+        """Return what stands for one of the student's own parts: a line may make any number of functions."""
+        if not isinstance(meaning, Function) or self.made.get(meaning.node, 0) < MANY_FUNCTIONS:
+            return meaning
+        return meaning.node if self.run.fuel <= 0 else (meaning.node, self.run.leads.around(meaning))
 
     def follow(self, meaning: Any, with_data: bool) -> None:
         """Look at all that one of the student's own parts holds or names."""

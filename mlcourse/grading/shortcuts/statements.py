@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections.abc import Callable
 from functools import partial
 from importlib.machinery import PathFinder
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from mlcourse.grading.shortcuts.attributes import module_named, set_attribute
 from mlcourse.grading.shortcuts.calls import call_method, decorated
 from mlcourse.grading.shortcuts.constants import combine
-from mlcourse.grading.shortcuts.elements import set_element
+from mlcourse.grading.shortcuts.elements import loosen, set_element
 from mlcourse.grading.shortcuts.expressions import new_function
 from mlcourse.grading.shortcuts.interpreter import STATEMENTS, Interpreter, look_at_parts
 from mlcourse.grading.shortcuts.meanings import (
@@ -24,10 +25,13 @@ from mlcourse.grading.shortcuts.meanings import (
     bag,
     join,
     one,
+    texts,
 )
 from mlcourse.grading.shortcuts.names import exported
 from mlcourse.grading.shortcuts.operations import looped
 from mlcourse.grading.shortcuts.scopes import Scope
+
+MAX_ROUNDS = 50
 
 
 def assign(run: Interpreter, target: ast.AST, value: Meanings) -> None:
@@ -39,7 +43,10 @@ def assign(run: Interpreter, target: ast.AST, value: Meanings) -> None:
             set_attribute(run, owner, target.attr, value)
     elif isinstance(target, ast.Subscript):
         keys = run.evaluate(target.slice)
+        value = run.element(value) if isinstance(target.slice, ast.Slice) else value
         for owner in run.evaluate(target.value, used=False):
+            if isinstance(target.slice, ast.Slice):
+                loosen(run, owner)
             set_element(run, owner, keys, value)
     elif isinstance(target, ast.Starred):
         assign(run, target.value, bag(value))
@@ -108,12 +115,31 @@ def _loop(run: Interpreter, node: ast.For | ast.AsyncFor | ast.While) -> None:
         return None
 
     values = NOTHING if isinstance(node, ast.While) else looped(run, run.evaluate(node.iter))
-    run.either(never, once)
-    if run.fuel > 0:  # what the first round left behind
-        before = run.steps
-        run.either(never, once)
-        run.fuel -= run.steps - before
+    _repeat(run, partial(run.either, never, once))
     run.block(node.orelse)
+
+
+def _repeat(run: Interpreter, once_more: Callable[[], None]) -> None:
+    """Follow what is repeated until another round leads nowhere else, and twice where it makes other data."""
+    before = run.memory.changes, dict(run.scope.names)
+    once_more()
+    steps, turns = run.steps, None
+    for _ in range(MAX_ROUNDS):  # what the rounds before left behind
+        if before == (run.memory.changes, run.scope.names) or turns == (turns := _turns(run)):
+            return
+        if run.fuel <= 0:
+            break
+        once_more()
+        run.fuel -= run.steps - steps
+        steps = run.steps
+    run.cut = True
+
+
+def _turns(run: Interpreter) -> tuple[int, dict[str, frozenset[Any]]]:
+    """Return where the names lead, to compare it with what a repetition makes of it."""
+    return run.memory.turns, {
+        name: marks for name, value in run.scope.names.items() if (marks := run.leads.marks(value))
+    }
 
 
 def _with(run: Interpreter, node: ast.With | ast.AsyncWith) -> None:
@@ -196,8 +222,17 @@ def _return(run: Interpreter, node: ast.Return) -> None:
     run.scope.returns = join(run.scope.returns, value)
 
 
+def _delete_element(run: Interpreter, target: ast.Subscript) -> None:
+    keys = run.evaluate(target.slice)
+    if not keys or len(texts(keys)) < len(keys):  # under a text nothing else moves up
+        for owner in run.evaluate(target.value, used=False):
+            loosen(run, owner)
+
+
 def _delete(run: Interpreter, node: ast.Delete) -> None:
     for target in node.targets:
+        if isinstance(target, ast.Subscript):
+            _delete_element(run, target)
         if (
             isinstance(target, ast.Name)
             and not run.doubt
