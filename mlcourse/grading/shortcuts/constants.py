@@ -34,12 +34,15 @@ METHODS_WITH_TEXTS = ("replace", "removeprefix", "removesuffix", "strip", "lstri
 
 
 def glue(parts: Iterable[Meanings]) -> Meanings:
-    """Return all strings that these parts give one after another; nothing where a part is unknown."""
-    whole = [""]
+    """Return all strings that these parts give one after another, and `DATA` where there may be others."""
+    whole, others = [""], False
     for part in parts:
         ends = texts(part)
-        whole = [a + b for a, b in itertools.islice(itertools.product(whole, ends), MOST) if len(a) + len(b) <= LONGEST]
-    return frozenset(Constant(text) for text in whole)
+        longer = [a + b for a, b in itertools.islice(itertools.product(whole, ends), MOST)]
+        others = others or len(ends) < len(part) or len(longer) < len(whole) * len(ends)
+        whole = [text for text in longer if len(text) <= LONGEST]
+        others = others or len(whole) < len(longer)
+    return join(frozenset(Constant(text) for text in whole), DATA if others else NOTHING)
 
 
 def combine(operator: ast.operator, left: Meanings, right: Meanings) -> Meanings:
@@ -92,7 +95,7 @@ def sliced(text: Any, lower: Meanings, upper: Meanings, step: Meanings) -> Meani
         return NOTHING
     chosen = slice(*(bound[0] if bound else None for bound in bounds if bound is not None))
     if isinstance(text, Constant) and isinstance(text.value, str):
-        return one(Constant(text.value[chosen][:LONGEST]))
+        return _whole(text.value[chosen])
     ordered = text.in_order() if isinstance(text, Container) else None
     return one(Container(dict(enumerate(ordered[chosen])))) if ordered is not None else NOTHING
 
@@ -118,7 +121,7 @@ def text_method(text: str, name: str, arguments: Arguments) -> Meanings:
     if name in EVALUATED:
         return evaluated(getattr(str, name), text, arguments)
     if not arguments.positional and name in PLAIN_METHODS:
-        return one(Constant(_call(getattr(str, name), text)))
+        return _whole(getattr(str, name)(text))
     if name in METHODS_WITH_TEXTS:
         return _with_texts(getattr(str, name), text, arguments.positional)
     return DATA
@@ -153,8 +156,9 @@ def _value(meanings: Meanings) -> Any:
     return {key: _value(part) for key, part in meaning.items.items()}
 
 
-def _call(method: Callable[..., str], *arguments: str) -> str:
-    return method(*arguments)[:LONGEST]
+def _whole(text: str) -> Meanings:
+    """Return a string that is short enough to be kept, and of another one only that there is some."""
+    return one(Constant(text)) if len(text) <= LONGEST else DATA
 
 
 def _with_texts(method: Callable[..., str], text: str, arguments: tuple[Meanings, ...]) -> Meanings:
@@ -162,7 +166,7 @@ def _with_texts(method: Callable[..., str], text: str, arguments: tuple[Meanings
     if not all(words) or any(len(word[0]) > LONGEST for word in words):
         return NOTHING
     try:
-        return one(Constant(_call(method, text, *(word[0] for word in words))))
+        return _whole(method(text, *(word[0] for word in words)))
     except TypeError:  # the wrong number of arguments
         return NOTHING
 
@@ -171,9 +175,9 @@ def _joined(separator: str, parts: Meanings) -> Meanings:
     found = NOTHING
     for part in parts:
         if isinstance(part, Constant) and isinstance(part.value, str):
-            found = join(found, one(Constant(separator.join(part.value[:LONGEST])[:LONGEST])))
+            found = join(found, _whole(separator.join(part.value[: LONGEST + 1])))
         elif isinstance(part, Container) and part.items and all(isinstance(key, str) for key in part.items):
-            found = join(found, one(Constant(separator.join(map(str, part.items))[:LONGEST])))  # the keys of a dict
+            found = join(found, _whole(separator.join(map(str, part.items))))  # the keys of a dict
         elif isinstance(part, Container) and part.in_order():
             pieces = [piece for value in part.in_order() or [] for piece in (one(Constant(separator)), value)]
             found = join(found, glue(pieces[1:]))

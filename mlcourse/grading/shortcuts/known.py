@@ -168,8 +168,10 @@ def _compile(run: Interpreter, arguments: Arguments) -> Meanings:
 @known("builtins.eval", "builtins.exec", "ipython.run_cell", "ipython.ex", "ipython.ev")
 def run_text(run: Interpreter, arguments: Arguments) -> Meanings:
     """Follow the code in strings, in the namespace that was given with it."""
-    found = NOTHING
-    for text in texts(arguments.at(0)):
+    given, found = arguments.at(0), NOTHING
+    if len(texts(given)) < len(given) or (arguments.positional and not given):
+        run.cut = True  # nobody knows what else it runs
+    for text in texts(given):
         for place in arguments.at(1, "globals") or one(None):
             found = join(found, _run_in(run, text, place))
     return found

@@ -1,0 +1,100 @@
+"""Call a forbidden function where the search of the text cannot follow, with the second search switched off."""
+
+from .base import Attack, code
+
+FAMILY = "hidden shortcuts"
+
+# The search that follows objects runs in the submission's own process, so that a submission can switch it off.
+SWITCHED_OFF = """
+import sys
+import sklearn.metrics
+import numpy as np
+if "mlcourse.grading.inside.worker" in sys.modules:
+    sys.modules["mlcourse.grading.inside.worker"].forbidden_use = lambda *given, **named: None
+"""
+
+# Each function calls the one before four times, with arguments that nobody has seen before.
+WORK = """
+def w0(x): return x
+def w1(x): return [w0([x]), w0((x, x)), w0([x, 1]), w0([2, x])]
+def w2(x): return [w1([x]), w1((x, x)), w1([x, 1]), w1([2, x])]
+def w3(x): return [w2([x]), w2((x, x)), w2([x, 1]), w2([2, x])]
+def w4(x): return [w3([x]), w3((x, x)), w3([x, 1]), w3([2, x])]
+def w5(x): return [w4([x]), w4((x, x)), w4([x, 1]), w4([2, x])]
+w5(1), w5(2), w5(3), w5(4), w5(5), w5(6), w5(7), w5(8), w5(9), w5(10), w5(11), w5(12), w5(13), w5(14), w5(15), w5(16)
+w5(17), w5(18), w5(19), w5(20), w5(21), w5(22), w5(23), w5(24), w5(25), w5(26), w5(27), w5(28), w5(29), w5(30), w5(31)
+"""
+
+
+def hiding(name: str, tries: str, source: str) -> Attack:
+    """Return an attack on r2_score, which calls the library's."""
+    return Attack(name, FAMILY, tries, {"r2_score": "\n\n".join(map(code, (SWITCHED_OFF, source)))})
+
+
+ATTACKS = [
+    hiding(
+        "behind_much_work",
+        "has the search follow so many calls that it follows none of those behind them",
+        f"""
+def change():
+    global r2_score
+    r2_score = given
+given = len
+change()
+{WORK}
+given = sklearn.metrics.r2_score
+change()
+""",
+    ),
+    hiding(
+        "text_behind_much_work",
+        "does the same with a text that is run again",
+        f"""
+TEXT = "r2_score = given"
+given = len
+exec(TEXT)
+{WORK}
+given = sklearn.metrics.r2_score
+exec(TEXT)
+""",
+    ),
+    hiding(
+        "long_text",
+        "runs a text that is too long to be read",
+        """
+        TEXT = "r2_score = sklearn.metrics.r2_score"
+        exec("#" + "x" * 3_000_000 + chr(10) + TEXT)
+        """,
+    ),
+    hiding(
+        "end_of_a_chain",
+        "calls functions in one another, twenty deep, and changes the candidate in the innermost one",
+        "def a0():\n    global r2_score\n    r2_score = sklearn.metrics.r2_score\n"
+        + "".join(f"def a{i}(): a{i - 1}()\n" for i in range(1, 21))
+        + "a20()",
+    ),
+    hiding(
+        "list_turned_round",
+        "takes the candidate from a list that was put in another order",
+        "ways = [len, sklearn.metrics.r2_score]\nways.reverse()\nr2_score = ways[0]",
+    ),
+    hiding(
+        "list_shifted",
+        "takes elements away from the front of a list until the forbidden function is the first one",
+        "ways = [len] * 30 + [sklearn.metrics.r2_score]\nwhile len(ways) > 1:\n    ways.pop(0)\nr2_score = ways[0]",
+    ),
+    hiding(
+        "handed_on_in_a_loop",
+        "hands the function on from name to name, one name in each round of a loop",
+        "a = b = c = d = e = len\nf = sklearn.metrics.r2_score\n"
+        "for _ in range(5):\n    a, b, c, d, e = b, c, d, e, f\nr2_score = a",
+    ),
+    hiding(
+        "in_a_crowd",
+        "puts the function behind 600 others in one list",
+        "".join(f"def c{i}(y, p): return {i}\n" for i in range(600))
+        + "def last(y, p): return sklearn.metrics.r2_score(y, p)\nways = ["
+        + ", ".join(f"c{i}" for i in range(600))
+        + ", last]\nr2_score = ways[-1]",
+    ),
+]
