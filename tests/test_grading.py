@@ -17,6 +17,7 @@ from mlcourse.grading.compare import difference
 from mlcourse.grading.evaluate import grade
 from mlcourse.grading.explain import show_inputs
 from mlcourse.grading.plain import NotPlainError, PlainArray, from_plain, identical, to_plain
+from mlcourse.grading.shortcuts import Check, find_shortcuts
 
 
 def weighted_sum(X, w):
@@ -314,6 +315,39 @@ def test_an_honest_function_of_the_same_name_is_no_shortcut():
         return einsum(X, w)
 
     assert evaluate(toy, honest).score == 6
+
+
+OWN_METHODS = {
+    "class": "class Row:\n    def __init__(self, X): self.X = X\n    def mv(self, w): return self.X @ w\n"
+    "def f(X, w): return Row(X).mv(w)",
+    "self": "class F:\n    def mv(self, X, w): return X @ w\n"
+    "    def __call__(self, X, w): return self.mv(X, w)\nf = F()",
+    "namespace": "import types\ntools = types.SimpleNamespace(mv=lambda X, w: X @ w)\n"
+    "def f(X, w): return tools.mv(X, w)",
+    "field": "from collections import namedtuple\nPair = namedtuple('Pair', 'mv w')\n"
+    "def f(X, w): return Pair(X @ w, w).mv",
+    "class inside": "def f(X, w):\n    class Row:\n        def mv(self): return X @ w\n    return Row().mv()",
+    "attribute set": "class Row: pass\ndef f(X, w):\n    row = Row()\n    row.mv = X @ w\n    return row.mv",
+}
+
+
+@pytest.mark.parametrize("kind", OWN_METHODS)
+def test_an_own_method_of_the_name_of_a_forbidden_one_is_no_shortcut(kind):
+    namespace = {"np": np, "__name__": "notebook"}
+    exec(OWN_METHODS[kind], namespace)
+    assert "torch.Tensor.mv" in toy.forbidden
+    assert evaluate(toy, namespace["f"]).score == 6
+    check = Check(1, "f", toy.forbidden, "mlcourse.toy")
+    assert find_shortcuts([OWN_METHODS[kind]], {"toy": check}) == {}
+
+
+def test_an_own_method_hides_no_other_one_of_its_name_from_the_search_of_the_text():
+    text = (
+        "class Row:\n    def mv(self, w): return w\ndef f(X, w):\n    import torch\n"
+        "    return torch.tensor(X).mv(torch.tensor(w)).numpy()"
+    )
+    check = Check(1, "f", toy.forbidden, "mlcourse.toy")
+    assert find_shortcuts([text], {"toy": check}) == {"toy": "torch.Tensor.mv"}
 
 
 def test_the_seed_decides_the_random_cases_and_the_result_is_repeatable():

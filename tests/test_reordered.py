@@ -20,7 +20,7 @@ LISTS = [
     *("L = list(reversed(L))", "L = L[1:]", "L[0], L[1] = L[1], L[0]", "L = sorted(L, key=str)", "L = [L[-1]]"),
     *("L[:1] = []", "L[:] = [np.sum]", "L = L * 2\nL = L[1:]", "import random\nrandom.shuffle(L)", "list.pop(L, 0)"),
     *("L += [np.sum]\nL = L[2:]", "list.reverse(L)", "L = np.roll(L, 1)", "L = np.array(L, dtype=object)[::-1]"),
-    *("from collections import deque\nL = deque(L)\nL.rotate(1)", "L.clear()\nL.append(np.sum)", "L = [L.pop(0)]"),
+    *("from collections import deque\nL = deque(L)\nL.rotate(1)", "L.clear()\nL.append(np.sum)", "L = [L.pop(-1)]"),
     *("import bisect\nbisect.insort(L, np.sum, key=str)", "import heapq\nheapq.heappush(L, np.sum)"),
     *("import operator\noperator.delitem(L, 0)", "L.__delitem__(0)", "while len(L) > 1: L.pop(0)"),
     *("np.random.default_rng(0).shuffle(L)", "L = [len] * 30 + [np.sum]\nfor _ in range(30): L.pop(0)"),
@@ -36,6 +36,7 @@ def test_a_list_in_another_order_hides_nothing(code):
 
 DICTS = [
     *("d['a'] = d.pop('b')", "d['a'] = d.popitem()[1]", "d = dict(zip(d, reversed(d.values())))", "d.update(a=np.sum)"),
+    *("d[0] = len\nd[7] = np.sum\nd.pop(0)\nd['a'] = d[7]", "d[0] = len\nd[1] = np.sum\ndel d[0]\nd['a'] = d[1]"),
     *("d.update(zip('a', [np.sum]))", "d |= {'a': np.sum}", "del d['a']\nd['a'] = d.get('b')", "d = {'a': d['b']}"),
 ]
 
@@ -51,6 +52,10 @@ HONEST = [
     "ways = {'own': own, 'numpy': np.sum}\ndel ways['numpy']\ntotal = ways['own']",
     "names = ['exp', 'sum']\nprint(names)\nnp.array(names)\ntotal = getattr(np, names[0])",
     "data = [3, 1, 2]\ndata.sort()\ndata.pop(0)\ndef total(x): return own(x) + data[0]",
+    "ways = [np.sum, own]\ntotal = ways.pop()",
+    "ways = [own, np.sum]\ntotal = ways.pop(0)",
+    "ways = [np.sum, own]\nways.reverse()\ntotal = ways[0]",
+    "ways = [np.sum, own]\ndel ways[0]\ntotal = ways[0]",
     "for way in [own, np.sum]:\n    print(way([1, 2]))\ntotal = own",
 ]
 

@@ -23,8 +23,11 @@ SILENT = {"PRECALL", "CACHE", "PUSH_NULL", "EXTENDED_ARG", "COPY_FREE_VARS", "RE
 class Search:
     """One search for forbidden objects in the code of one submission."""
 
-    def __init__(self, names: tuple[str, ...], references: Any, home: str = "") -> None:
+    def __init__(
+        self, names: tuple[str, ...], references: Any, home: str = "", own: frozenset[str] = frozenset()
+    ) -> None:
         self.names = set(names)
+        self.own = own
         resolved = ((resolve(name), name) for name in names)
         self.targets = {id(found): name for found, name in resolved if found is not UNKNOWN}
         for reference in references if isinstance(references, tuple) else (references,):
@@ -44,7 +47,7 @@ class Search:
     def in_object(self, part: Any) -> str | None:
         """Return the forbidden name that an object is or reaches, or None."""
         if isinstance(part, Method):
-            return self.methods.get(part.name)
+            return None if part.name in self.own else self.methods.get(part.name)
         if isinstance(part, Unloaded):
             inside = any(part.name == home or part.name.startswith(f"{home}.") for home in self.homes)
             return part.name if inside or part.name in self.names else None
@@ -85,8 +88,43 @@ def forbidden_use(candidate: Any, names: tuple[str, ...], references: Any, home:
     home : str
         The module of the references, for the place where it is not there.
     """
-    search = Search(names, references, home)
-    return search.in_parts(candidate if isinstance(candidate, tuple) else (candidate,))
+    parts = candidate if isinstance(candidate, tuple) else (candidate,)
+    methods = any(name.startswith(("torch.Tensor.", "numpy.ndarray.")) for name in names)
+    search = Search(names, references, home, own_attributes(parts) if methods else frozenset())
+    return search.in_parts(parts)
+
+
+def own_attributes(parts: tuple[Any, ...]) -> frozenset[str]:
+    """Return the names that attributes of the submission's own classes and objects have.
+
+    Whose method ``x.softmax`` is, is known only when the code runs. It may be one of these: nobody is accused for it.
+    """
+    functions = [item for part in parts for item in (part, *_members(part)) if isinstance(item, types.FunctionType)]
+    namespace = functions[0].__globals__ if functions else {}
+    names = set[str]()
+    for value in (*namespace.values(), *parts):
+        if is_own(value) and not isinstance(value, list | tuple | dict):
+            kind = value if inspect.isclass(value) else type(value)
+            own = [base for base in kind.__mro__ if is_own(base)]
+            names.update(name for base in own for name in (*vars(base), *vars(base).get("__annotations__", ())))
+            names.update(vars(value) if hasattr(value, "__dict__") and not inspect.isclass(value) else ())
+            names.update(name for item in (value, *_members(value)) for name in _defined_inside(item))
+    return frozenset(names)
+
+
+def _members(part: Any) -> list[Any]:
+    kind = part if inspect.isclass(part) else type(part)
+    return [member for base in kind.__mro__ if is_own(base) for member in vars(base).values()]
+
+
+def _defined_inside(part: Any) -> Iterator[str]:
+    """Yield the attributes that a function sets, and the members of the classes that it defines."""
+    waiting = [part.__code__] if isinstance(part, types.FunctionType) else []
+    while waiting:
+        code = waiting.pop()
+        stores = ("STORE_ATTR", "STORE_NAME")  # in a function, only the body of a class stores a name
+        yield from (step.argval for step in dis.get_instructions(code) if step.opname in stores)
+        waiting += [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
 
 
 def called_names(candidate: Any) -> set[str]:

@@ -22,6 +22,7 @@ from mlcourse.grading.shortcuts.meanings import (
     Instance,
     Made,
     Meanings,
+    More,
     Namespace,
     Operation,
     Path,
@@ -38,20 +39,23 @@ TEXTS = ("__name__", "__qualname__", "__doc__")
 GETTERS = ("__getattribute__", "__getattr__")
 BASES = ("builtins.object", "builtins.type", "types.ModuleType")
 LONGEST_PATH = 300
+LONGEST_LINE = 1_000
 
 
 def set_attribute(run: Interpreter, owner: Any, name: str, value: Meanings) -> None:
     """Give an attribute a meaning."""
     if isinstance(owner, Path) and owner.name == "__main__":
-        run.memory.put(run.module.names, name, value, weak=True)
+        run.memory.put(run.module.names, name, value, weak=True, lasting=True)
     elif isinstance(owner, Path | Data):
-        run.put(run.patches, _patch_key(owner, name), value)
+        run.put(run.patches, _patch_key(owner, name), value, lasting=True)
         if isinstance(owner, Path) and is_class(owner.name):  # its objects have it too
-            run.memory.put(run.patches, (Data(), name), value, weak=True)
-    elif isinstance(owner, Function | Instance):
-        run.put(owner.attributes, name, value)
+            run.memory.put(run.patches, (Data(), name), value, weak=True, lasting=True)
+    elif isinstance(owner, Instance):
+        run.put(owner.attributes, name, value, weak=owner.several)
+    elif isinstance(owner, Function):
+        run.put(owner.attributes, name, value, lasting=True)
     elif isinstance(owner, Class):
-        run.put(owner.namespace.names, name, value)
+        run.put(owner.namespace.names, name, value, lasting=True)
     elif isinstance(owner, Container) and owner.record:
         run.put(owner.items, name, value)
 
@@ -161,20 +165,39 @@ def _of_bound(run: Interpreter, owner: Bound, name: str) -> Meanings:
     return one(owner) if name == "__call__" else NOTHING
 
 
+def lineage(owner: Class) -> list[Class | Path]:
+    """Return a class and its bases in the order in which Python asks them, but for the oddest of inheritances."""
+    found: list[Class | Path] = []
+    waiting: list[tuple[Class | Path, tuple[Class, ...]]] = [(owner, ())]
+    while waiting and len(found) < LONGEST_LINE:
+        current, below = waiting.pop()
+        if current in below:  # a class that is its own base
+            continue
+        found.append(current)
+        if isinstance(current, Class):
+            bases = [sorted(base, key=_age) for base in current.in_order] + [sorted(current.bases, key=_age)]
+            own = [base for part in bases for base in part if isinstance(base, Class | Path)]
+            waiting += [(base, (*below, current)) for base in reversed(list(dict.fromkeys(own)))]
+    return list(dict.fromkeys(reversed(found)))[::-1]  # a base of two classes comes behind both
+
+
+def _age(meaning: Any) -> tuple[int, str]:
+    return getattr(meaning, "serial", -1), getattr(meaning, "name", "")
+
+
 def in_class(owner: Class, name: str) -> Meanings:
     """Return what a class or one of its bases has under this name, as it stands there."""
-    waiting, seen = [owner], set[int]()
-    installed: list[Path] = []
-    while waiting:
-        current = waiting.pop(0)
-        if id(current) in seen:
+    return _in_line(lineage(owner), name)
+
+
+def _in_line(line: list[Class | Path], name: str) -> Meanings:
+    for current in line:
+        if not isinstance(current, Class):
             continue
-        seen.add(id(current))
         for spelling in (name, name.removeprefix(f"_{current.node.name.lstrip('_')}")):  # ``_C__x`` is ``__x`` inside
             if spelling in current.namespace.names:
                 return current.namespace.names[spelling]
-        waiting += [base for base in current.bases if isinstance(base, Class)]
-        installed += [base for base in current.bases if isinstance(base, Path) and base.name not in BASES]
+    installed = (base for base in line if isinstance(base, Path) and base.name not in BASES)
     return frozenset(Path(f"{base.name}.{name}") for base in installed)
 
 
@@ -243,9 +266,11 @@ def _of_instance(run: Interpreter, owner: Instance, name: str) -> Meanings:
 
 
 def _of_super(run: Interpreter, owner: Super, name: str) -> Meanings:
-    own = [in_class(base, name) for base in owner.of.bases if isinstance(base, Class)]
-    installed = [one(Path(f"{base.name}.{name}")) for base in owner.of.bases if isinstance(base, Path)]
-    return join(bound_to(run, join(*own), owner.of, owner.itself), *installed)
+    kinds = frozenset(item.of if isinstance(item, Instance) else item for item in owner.itself)
+    lines = [lineage(kind) for kind in kinds if isinstance(kind, Class)]
+    after = [line[line.index(owner.of) + 1 :] for line in (*lines, lineage(owner.of)) if owner.of in line]
+    found = join(*(_in_line(line, name) for line in after))
+    return bound_to(run, found, owner.of, owner.itself)
 
 
 def _of_container(run: Interpreter, owner: Container, name: str) -> Meanings:
@@ -261,8 +286,13 @@ def _of_text(run: Interpreter, owner: Any, name: str) -> Meanings:
     return one(Operation(owner, name))
 
 
+def _of_more(run: Interpreter, owner: More, name: str) -> Meanings:
+    return one(owner)
+
+
 ATTRIBUTES.update(
     {
+        More: _of_more,
         Path: _of_path,
         Data: _of_data,
         Made: _of_made,
@@ -291,6 +321,6 @@ def set_in_namespace(run: Interpreter, owner: Any, name: str, value: Meanings) -
     """Set a name through ``globals()``, ``vars(x)`` or ``x.__dict__``."""
     if isinstance(owner, Scope):
         weak = bool(run.depth or run.doubt or run.branches)
-        run.memory.put(owner.names, name, value, weak)
+        run.memory.put(owner.names, name, value, weak, lasting=True)
     else:
         set_attribute(run, owner, name, value)

@@ -24,6 +24,7 @@ from mlcourse.grading.shortcuts.meanings import (
     Instance,
     Made,
     Meanings,
+    More,
     Operation,
     Path,
     functions_in,
@@ -56,7 +57,11 @@ def _function(run: Interpreter, function: Function, arguments: Arguments) -> Mea
             tuple((name, value | leading) for name, value in arguments.keywords),
             arguments.rest,
         )
-    if run.depth >= MAX_DEPTH or run.fuel <= 0:
+    if run.depth >= MAX_DEPTH and run.fuel > 0:
+        run.results[key] = _unfollowed(run, function, arguments)
+        run.later.append((function, arguments))
+        return run.results[key]
+    if run.fuel <= 0:
         run.cut = True
         return _unfollowed(run, function, arguments)
     run.running.add(key)
@@ -110,7 +115,7 @@ def _with_rest(items: dict[Any, Meanings], rest: Meanings) -> dict[Any, Meanings
 def _class(run: Interpreter, owner: Class, arguments: Arguments) -> Meanings:
     """Build an object of a student's class."""
     run.note(ancestors(owner))
-    made = Instance(owner)
+    made = run.new_object(owner)
     own = frozenset(item for item in in_class(owner, "__init__") if isinstance(item, Function))
     if own:
         run.call(own, Arguments((one(made),)).then(arguments))
@@ -134,8 +139,10 @@ def call_method(run: Interpreter, owners: Meanings, name: str, arguments: Argume
 
 def _instance(run: Interpreter, owner: Instance, arguments: Arguments) -> Meanings:
     run.note(frozenset(base for base in ancestors(owner.of) if isinstance(base, Path)))
-    method = "__call__" if in_class(owner.of, "__call__") else "forward"
-    return call_method(run, one(owner), method, arguments)
+    answering = in_class(owner.of, "__call__")
+    installed = all(isinstance(item, Path) for item in answering)  # it calls `forward`, as `torch.nn.Module` does
+    methods = ("__call__", "forward") if answering and installed else ("__call__",) if answering else ("forward",)
+    return join(*(call_method(run, one(owner), method, arguments) for method in methods))
 
 
 def _bound(run: Interpreter, owner: Bound, arguments: Arguments) -> Meanings:
@@ -185,8 +192,13 @@ def _getter(run: Interpreter, owner: Getter, arguments: Arguments) -> Meanings:
     return run.call(found, Arguments()) if owner.kind == "method" else found
 
 
+def _of_more(run: Interpreter, owner: More, arguments: Arguments) -> Meanings:
+    return one(owner)
+
+
 CALLS.update(
     {
+        More: _of_more,
         Function: _function,
         Class: _class,
         Instance: _instance,

@@ -66,13 +66,13 @@ def combine(operator: ast.operator, left: Meanings, right: Meanings) -> Meanings
 def _merged(containers: list[Container]) -> Container:
     """Return the containers together, in their order where they have one."""
     ordered = [container.in_order() for container in containers]
-    if all(part is not None for part in ordered) and len(ordered) < 3:
+    if all(part is not None for part in ordered) and len(ordered) < 3 and not any(item.keyed for item in containers):
         return Container(dict(enumerate(itertools.chain.from_iterable(part or [] for part in ordered))))
     items: dict[Any, Meanings] = {}
     for container in containers:
         for key, value in container.items.items():
             items[key if isinstance(key, str) else REST] = join(value, items.get(key, NOTHING))
-    return Container(items)
+    return Container(items, keyed=True)
 
 
 def format_text(templates: Meanings, values: Meanings) -> Meanings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from mlcourse.grading.shortcuts.attributes import in_namespace, module_named, set_in_namespace
@@ -17,6 +18,7 @@ from mlcourse.grading.shortcuts.meanings import (
     Data,
     Instance,
     Meanings,
+    More,
     Namespace,
     Path,
     join,
@@ -36,7 +38,7 @@ def set_element(run: Interpreter, owner: Any, keys: Meanings, value: Meanings) -
             set_in_namespace(run, owner.owner, name, value)
     elif owner == Path("sys.modules"):
         for name in texts(keys):
-            run.put(run.patches, ("sys.modules", name), value)
+            run.put(run.patches, ("sys.modules", name), value, lasting=True)
     elif isinstance(owner, Instance):
         run.call(run.attribute(one(owner), "__setitem__"), Arguments((keys, value)))
 
@@ -47,6 +49,28 @@ def loosen(run: Interpreter, owner: Any) -> None:
         run.put(owner.items, REST, owner.values())
 
 
+def rearrange(run: Interpreter, owner: Any, change: Callable[[list[Meanings]], Any]) -> None:
+    """Change the elements of a list in their order where all is known, and loosen it otherwise."""
+    ordered = owner.in_order() if isinstance(owner, Container) and run.certain and not owner.keyed else None
+    try:
+        change(ordered if ordered is not None else [])
+    except (IndexError, TypeError):
+        ordered = None
+    if ordered is None:
+        loosen(run, owner)
+        return
+    for key, value in enumerate(ordered):
+        run.put(owner.items, key, value)
+    for key in [key for key in owner.items if key >= len(ordered)]:
+        run.memory.drop(owner.items, key)
+
+
+def index_of(keys: Meanings) -> int | None:
+    """Return the one whole number that is meant, or None."""
+    numbers = [key.value for key in keys if isinstance(key, Constant) and isinstance(key.value, int)]
+    return numbers[0] if len(numbers) == len(keys) == 1 else None
+
+
 def loosen_in_library(run: Interpreter, arguments: Arguments) -> Meanings:
     """Return what a function of a library may take out of containers, which it may have put in another order."""
     given = arguments.everything()
@@ -54,7 +78,7 @@ def loosen_in_library(run: Interpreter, arguments: Arguments) -> Meanings:
     for container in containers:
         loosen(run, container)
     elements = join(*(container.values() for container in containers))
-    return join(elements, *(one(Container(dict(container.items))) for container in containers))
+    return join(elements, *(one(Container(dict(part.items), keyed=part.keyed)) for part in containers))
 
 
 def _of_container(run: Interpreter, owner: Container, keys: Meanings) -> Meanings:
@@ -93,8 +117,13 @@ def _of_text(run: Interpreter, owner: Constant, keys: Meanings) -> Meanings:
     return NOTHING
 
 
+def _of_more(run: Interpreter, owner: More, keys: Meanings) -> Meanings:
+    return one(owner)
+
+
 ELEMENTS.update(
     {
+        More: _of_more,
         Container: _of_container,
         Namespace: _of_namespace,
         Path: _of_path,

@@ -198,7 +198,7 @@ def _dict(run: Interpreter, node: ast.Dict) -> Meanings:
         for part in found:
             items.update(part.items if isinstance(part, Container) else {})
             namespaces |= one(part) if isinstance(part, Namespace) else NOTHING
-    return join(one(Container(items)), namespaces)
+    return join(one(Container(items, keyed=True)), namespaces)
 
 
 def _add(items: dict[Any, Meanings], keys: Meanings, value: Meanings) -> None:
@@ -223,7 +223,7 @@ def _comprehension(run: Interpreter, node: ast.ListComp | ast.SetComp | ast.Gene
             return bag(run.evaluate(node.elt))
         items: dict[Any, Meanings] = {}
         _add(items, run.evaluate(node.key), run.evaluate(node.value))
-        return one(Container(items))
+        return one(Container(items, keyed=True))
 
 
 def _text(run: Interpreter, node: ast.JoinedStr) -> Meanings:

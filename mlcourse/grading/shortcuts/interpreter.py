@@ -19,8 +19,11 @@ from mlcourse.grading.shortcuts.meanings import (
     MORE,
     NOTHING,
     Arguments,
+    Class,
     Constant,
     Container,
+    Function,
+    Instance,
     Meanings,
     Method,
     bag,
@@ -32,6 +35,7 @@ from mlcourse.grading.shortcuts.scopes import Bindings, Memory, Scope, bindings_
 FUEL = 200_000  # nodes looked at again, in calls and repetitions; every line is read once in any case
 MAX_CALLS = 6  # calls inside calls that are followed with all their arguments
 MAX_DEPTH = 32  # calls inside calls that are followed at all
+MANY_OBJECTS = 30  # of one class, which are told apart where they are made in calls and repetitions
 MAX_STEPS = 3_000_000
 MAX_TEXT = 2_000_000  # characters of strings that are run as code
 MAX_PIECES = 2_000
@@ -86,6 +90,8 @@ class Interpreter:
         self.watcher: Watcher | None = None
         self.running: set[Any] = set()
         self.results: dict[Any, Meanings] = {}
+        self.later: list[tuple[Function, Arguments]] = []  # calls too far inside other calls to be followed there
+        self.objects: dict[Class, list[Instance]] = {}
         self.trees: dict[tuple[str, str], Any] = {}
         self.text_left = MAX_TEXT
         self.blind = False  # whether code may run that could not be read
@@ -102,9 +108,26 @@ class Interpreter:
         for statement in tree.body:
             with self.guarded():
                 self.execute(statement)
+                self.catch_up()
         if tree.body and isinstance(tree.body[-1], ast.Expr):
             self.keep_output(self.last)
         self.keep_input(source)
+
+    def catch_up(self) -> None:
+        """Follow the calls that were put off."""
+        while self.later and self.fuel > 0:
+            function, arguments = self.later.pop()
+            self.call(one(function), arguments)
+        self.cut = self.cut or bool(self.later)
+        self.later.clear()
+
+    def new_object(self, kind: Class) -> Instance:
+        """Return an object of a student's class: where very many are made, one that stands for all further ones."""
+        made = self.objects.setdefault(kind, [])
+        if len(made) < MANY_OBJECTS:
+            made.append(Instance(kind, several=len(made) == MANY_OBJECTS - 1))
+            return made[-1]
+        return made[-1] if self.depth or self.branches else Instance(kind)
 
     def run_beside(self, modules: Mapping[str, str]) -> None:
         """Follow the modules that lie beside the notebook, each in a scope of its own."""
@@ -123,6 +146,7 @@ class Interpreter:
                 for statement in tree.body if tree else ():
                     with self.guarded():
                         self.execute(statement)
+                        self.catch_up()
             self.doubt = False
 
     def keep_output(self, value: Meanings) -> None:
@@ -197,6 +221,7 @@ class Interpreter:
         try:
             STATEMENTS.get(type(statement), look_at_parts)(self, statement)
         except RecursionError:
+            self.cut = True  # what its parts bind is lost
             self.take_to_pieces(statement)
 
     def take_to_pieces(self, statement: ast.stmt) -> None:
@@ -220,11 +245,19 @@ class Interpreter:
         if scope is self.scope and scope.kind != "module":
             scope.names[name] = value
         else:
-            self.memory.put(scope.names, name, value, weak=scope is not self.scope or self.doubt)
+            weak = scope is not self.scope or self.doubt
+            self.memory.put(scope.names, name, value, weak, lasting=True)
 
-    def put(self, mapping: dict[Any, Meanings], key: Any, value: Meanings) -> None:
-        """Set an attribute or an element."""
-        self.memory.put(mapping, key, value, weak=bool(self.depth or self.branches or self.doubt))
+    def put(
+        self, mapping: dict[Any, Meanings], key: Any, value: Meanings, lasting: bool = False, weak: bool = False
+    ) -> None:
+        """Set an attribute or an element; ``lasting``: of a module, a class or a function."""
+        self.memory.put(mapping, key, value, weak or not self.certain, lasting)
+
+    @property
+    def certain(self) -> bool:
+        """Whether this line runs, and runs once."""
+        return not (self.depth or self.branches or self.doubt)
 
     def fails_here(self) -> None:
         """Take note that a line of the module certainly fails: the rest of its cell may not run."""

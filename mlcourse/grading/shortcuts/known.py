@@ -9,6 +9,7 @@ from mlcourse.grading.shortcuts.attributes import module_named, set_attribute
 from mlcourse.grading.shortcuts.interpreter import MAX_CALLS, Interpreter
 from mlcourse.grading.shortcuts.meanings import (
     DATA,
+    MANY,
     NOTHING,
     REST,
     Arguments,
@@ -282,7 +283,8 @@ def _reduce(run: Interpreter, arguments: Arguments) -> Meanings:
     ordered = [item.in_order() for item in arguments.at(1) if isinstance(item, Container)]
     steps = (ordered[0] if ordered else None) or [looped(run, arguments.at(1))]
     current = arguments.at(2, "initial")
-    for step in steps[:50]:
+    run.cut = run.cut or len(steps) > MANY
+    for step in steps[:MANY]:
         current = run.call(arguments.at(0), Arguments((current, step))) if current else step
         run.note(current, used=False)
     return current
@@ -336,7 +338,7 @@ def _dict(run: Interpreter, arguments: Arguments) -> Meanings:
     for given in arguments.at(0):
         if isinstance(given, Container):
             items.update(_pairs(run, given))
-    return join(namespaces, one(Container(items)))
+    return join(namespaces, one(Container(items, keyed=True)))
 
 
 def _pairs(run: Interpreter, given: Container) -> dict[Any, Meanings]:

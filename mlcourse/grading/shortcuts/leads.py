@@ -34,7 +34,7 @@ class Leads:
         self.suspicious = suspicious
 
     def among(self, meanings: Meanings) -> Meanings:
-        """Return all that is no data among these and in the containers among them."""
+        """Return all that is no data among these and in the containers and objects among them."""
         found, seen, waiting = set[Any](), set[Any](), list(meanings)
         while waiting and len(seen) < MOST:
             item = waiting.pop()
@@ -47,6 +47,7 @@ class Leads:
                 waiting.extend(join(item.functions, item.arguments.everything()))
             elif isinstance(item, Function | Class | Instance | Path | Made):
                 found.add(item)
+                waiting.extend(join(*item.attributes.values()) if isinstance(item, Instance) else ())
         return frozenset(found)
 
     def marks(self, meanings: Meanings) -> frozenset[Any]:
@@ -58,6 +59,10 @@ class Leads:
         """Return the same, but of what is installed only what an exercise forbids."""
         found = self.among(meanings)
         return frozenset(item for item in found if not isinstance(item, Path) or self.suspicious(item.name))
+
+    def forbidden_in(self, meanings: Meanings) -> bool:
+        """Return whether something that an exercise forbids can be taken out of these."""
+        return any(isinstance(item, Path | Made) for item in self.own_or_forbidden(meanings))
 
     def around(self, function: Function) -> frozenset[Any]:
         """Return where the names lead that an inner function finds around it, and the texts among them."""

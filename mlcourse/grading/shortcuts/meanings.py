@@ -138,6 +138,7 @@ class Container:
 
     items: dict[Any, Meanings] = field(default_factory=dict)
     record: bool = False  # its items are attributes
+    keyed: bool = False  # a dict, so that whole numbers are names too
     serial: int = field(default_factory=SERIAL.__next__)
 
     def values(self) -> Meanings:
@@ -177,6 +178,7 @@ class Class:
     node: ast.ClassDef
     bases: Meanings
     namespace: Scope
+    in_order: tuple[Meanings, ...] = ()  # the same bases as they stand in the text
     attached: Meanings = NOTHING
     serial: int = field(default_factory=SERIAL.__next__)
 
@@ -187,6 +189,7 @@ class Instance:
 
     of: Class
     attributes: dict[str, Meanings] = field(default_factory=dict)
+    several: bool = False  # it stands for any number of them
     serial: int = field(default_factory=SERIAL.__next__)
 
 

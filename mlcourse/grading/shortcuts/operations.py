@@ -6,7 +6,7 @@ from typing import Any
 
 from mlcourse.grading.shortcuts.attributes import set_in_namespace
 from mlcourse.grading.shortcuts.constants import text_method
-from mlcourse.grading.shortcuts.elements import loosen, set_element
+from mlcourse.grading.shortcuts.elements import index_of, loosen, rearrange, set_element
 from mlcourse.grading.shortcuts.interpreter import Interpreter
 from mlcourse.grading.shortcuts.meanings import (
     DATA,
@@ -42,7 +42,9 @@ def operate(run: Interpreter, operation: Operation, arguments: Arguments) -> Mea
         return one(Bound(one(owner), Arguments((arguments.at(0),))))
     if name in ("get", "pop", "setdefault", "__getitem__"):
         return _taken(run, owner, name, arguments)
-    if name not in IN_ORDER:
+    if name == "reverse":
+        rearrange(run, owner, list.reverse)
+    elif name not in IN_ORDER:
         loosen(run, owner)
     if name in ("update", "__setitem__", "append", "add", "insert", "extend", "appendleft", "extendleft"):
         _put(run, owner, name, arguments)
@@ -53,9 +55,14 @@ def operate(run: Interpreter, operation: Operation, arguments: Arguments) -> Mea
 def _taken(run: Interpreter, owner: Any, name: str, arguments: Arguments) -> Meanings:
     if name == "setdefault":
         set_element(run, owner, arguments.at(0), join(arguments.at(1), run.element(one(owner), arguments.at(0))))
-    if name == "pop" and isinstance(owner, Container) and not any(isinstance(key, str) for key in owner.items):
-        loosen(run, owner)
-    return join(run.element(one(owner), arguments.at(0)), arguments.at(1))
+    if name != "pop" or not isinstance(owner, Container) or owner.keyed:
+        return join(run.element(one(owner), arguments.at(0)), arguments.at(1))
+    place = index_of(arguments.at(0, "index") or one(Constant(-1)))
+    ordered = owner.in_order() or []
+    known = run.certain and place is not None and -len(ordered) <= place < len(ordered)
+    taken = ordered[place] if known and place is not None else owner.values()
+    rearrange(run, owner, lambda elements: elements.pop(place))  # type: ignore[arg-type]
+    return taken
 
 
 def _put(run: Interpreter, owner: Any, name: str, arguments: Arguments) -> None:
@@ -93,7 +100,7 @@ def _read(owner: Any, name: str) -> Meanings:
     if name == "keys":
         return bag(frozenset(Constant(key) for key in owner.items if key is not REST))
     if name == "copy":
-        return one(Container(dict(owner.items), owner.record))
+        return one(Container(dict(owner.items), owner.record, owner.keyed))
     if name in ("values", "__iter__"):
         return bag(owner.values())
     if name == "popitem":

@@ -110,21 +110,39 @@ class Memory:
     def __init__(self, marks: Callable[[Meanings], frozenset[Any]]) -> None:
         self.marks = marks
         self.changes = 0
-        self.turns = 0  # changes that lead somewhere else, and not only to other data
+        self.turns = 0  # times that a name or an attribute of a class or module led where it had not led before
+        self.led: dict[int, tuple[dict[Any, Meanings], dict[Any, frozenset[Any]]]] = {}
         self.journal: list[tuple[dict[Any, Meanings], Any, Meanings | None]] | None = None
 
-    def put(self, mapping: dict[Any, Meanings], key: Any, value: Meanings, weak: bool) -> None:
-        """Give a key a new meaning, beside the old ones if it is not certain that this line runs (``weak``)."""
+    def put(self, mapping: dict[Any, Meanings], key: Any, value: Meanings, weak: bool, lasting: bool = False) -> None:
+        """Give a key a new meaning, beside the old ones if it is not certain that this line runs (``weak``).
+
+        ``lasting``: the mapping is no object or container, which code makes again and again.
+        """
         old = mapping.get(key)
         new = value if old is None or not weak else join(old, value)
         if old == new:
             return
         self.changes += 1
-        more = self.marks(new - old if old else new)
-        self.turns += bool(more and not more <= self.marks(old or NOTHING))
+        if lasting:
+            self._note_turn(mapping, key, self.marks(new - old if old else new))
         if self.journal is not None:
             self.journal.append((mapping, key, old))
         mapping[key] = new
+
+    def drop(self, mapping: dict[Any, Meanings], key: Any) -> None:
+        """Take a key away."""
+        self.changes += 1
+        if self.journal is not None:
+            self.journal.append((mapping, key, mapping[key]))
+        del mapping[key]
+
+    def _note_turn(self, mapping: dict[Any, Meanings], key: Any, marks: frozenset[Any]) -> None:
+        led = self.led.setdefault(id(mapping), (mapping, {}))[1]  # it is kept, so that no other one gets its number
+        known = led.get(key, frozenset())
+        if not marks <= known:
+            led[key] = known | marks
+            self.turns += 1
 
     def undo(self) -> None:
         """Take back every change since the journal was opened, and close it."""
@@ -134,3 +152,4 @@ class Memory:
             else:
                 mapping[key] = old
         self.journal = None
+        self.led.clear()

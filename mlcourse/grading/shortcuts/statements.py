@@ -12,7 +12,7 @@ from typing import Any
 from mlcourse.grading.shortcuts.attributes import module_named, set_attribute
 from mlcourse.grading.shortcuts.calls import call_method, decorated
 from mlcourse.grading.shortcuts.constants import combine
-from mlcourse.grading.shortcuts.elements import loosen, set_element
+from mlcourse.grading.shortcuts.elements import index_of, loosen, rearrange, set_element
 from mlcourse.grading.shortcuts.expressions import new_function
 from mlcourse.grading.shortcuts.interpreter import STATEMENTS, Interpreter, look_at_parts
 from mlcourse.grading.shortcuts.meanings import (
@@ -123,23 +123,32 @@ def _repeat(run: Interpreter, once_more: Callable[[], None]) -> None:
     """Follow what is repeated until another round leads nowhere else, and twice where it makes other data."""
     before = run.memory.changes, dict(run.scope.names)
     once_more()
-    steps, turns = run.steps, None
+    steps, turns, leads = run.steps, -1, dict[str, Any]()
     for _ in range(MAX_ROUNDS):  # what the rounds before left behind
-        if before == (run.memory.changes, run.scope.names) or turns == (turns := _turns(run)):
+        last, leads = leads, _leads(run)
+        if before == (run.memory.changes, run.scope.names) or (turns, last) == (run.memory.turns, leads):
             return
         if run.fuel <= 0:
-            break
+            run.cut = True
+            return
+        turns = run.memory.turns
         once_more()
         run.fuel -= run.steps - steps
         steps = run.steps
-    run.cut = True
+    # Something still wanders from name to name: it may arrive at any of them.
+    moved = [name for name, lead in _leads(run).items() if lead != leads.get(name)]
+    everything = join(*(run.scope.names[name] for name in moved))
+    for name in moved:
+        run.bind(name, everything)
 
 
-def _turns(run: Interpreter) -> tuple[int, dict[str, frozenset[Any]]]:
+def _leads(run: Interpreter) -> dict[str, Any]:
     """Return where the names lead, to compare it with what a repetition makes of it."""
-    return run.memory.turns, {
-        name: marks for name, value in run.scope.names.items() if (marks := run.leads.marks(value))
-    }
+    found = {}
+    for name, value in run.scope.names.items():
+        if marks := run.leads.marks(value):
+            found[name] = marks, value if run.leads.forbidden_in(value) else NOTHING
+    return found
 
 
 def _with(run: Interpreter, node: ast.With | ast.AsyncWith) -> None:
@@ -208,8 +217,8 @@ def _function(run: Interpreter, node: ast.FunctionDef | ast.AsyncFunctionDef) ->
 
 
 def _class(run: Interpreter, node: ast.ClassDef) -> None:
-    bases = join(*(run.evaluate(base) for base in (*node.bases, *(word.value for word in node.keywords))))
-    made = Class(node, bases, Scope("class", run.scope))
+    in_order = tuple(run.evaluate(base) for base in (*node.bases, *(word.value for word in node.keywords)))
+    made = Class(node, join(*in_order), Scope("class", run.scope), in_order)
     made.namespace.owner = made
     with run.inside(made.namespace):
         run.block(node.body)
@@ -226,7 +235,7 @@ def _delete_element(run: Interpreter, target: ast.Subscript) -> None:
     keys = run.evaluate(target.slice)
     if not keys or len(texts(keys)) < len(keys):  # under a text nothing else moves up
         for owner in run.evaluate(target.value, used=False):
-            loosen(run, owner)
+            rearrange(run, owner, lambda elements: elements.pop(index_of(keys)))  # type: ignore[arg-type]
 
 
 def _delete(run: Interpreter, node: ast.Delete) -> None:
