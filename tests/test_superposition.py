@@ -682,8 +682,104 @@ def room_by_einsum(W):
     return torch.nan_to_num(own.square() / dots.square().sum(dim=-1))
 
 
+def disturbance_by_masking(W):
+    own = torch.eye(W.shape[-2], dtype=torch.bool)
+    return (normalized(W) @ W.mT).square().masked_fill(own, 0.0).sum(dim=-1)
+
+
+def disturbance_of_each_model(W):
+    if W.ndim > 2:
+        return torch.stack([disturbance_of_each_model(model) for model in W])
+    result = torch.zeros(len(W), dtype=W.dtype)
+    for i in range(len(W)):
+        length = W[i].norm()
+        for j in range(len(W)):
+            if j != i and length > 0:
+                result[i] += (W[i] / length @ W[j]) ** 2
+    return result
+
+
+def disturbance_divided_at_the_end(W):
+    dots = torch.einsum("...im,...jm->...ij", W, W) ** 2
+    dots.diagonal(dim1=-2, dim2=-1).zero_()
+    return torch.nan_to_num(dots.sum(dim=-1) / (W**2).sum(dim=-1))
+
+
+def disturbance_with_the_diagonal_taken_away(W):
+    squares = torch.einsum("...im,...jm->...ij", normalized(W), W).square()
+    return (squares - torch.diag_embed(torch.diagonal(squares, dim1=-2, dim2=-1))).sum(dim=-1)
+
+
+def disturbance_by_triangles(W):
+    squares = (normalized(W) @ W.mT).square()
+    return torch.tril(squares, -1).sum(dim=-1) + torch.triu(squares, 1).sum(dim=-1)
+
+
 def disturbance_by_difference(W):
-    return (normalized(W) @ W.mT).square().sum(dim=-1) - W.square().sum(dim=-1)
+    """Wrong: see the hint on cancellation."""
+    length = W.norm(dim=-1, keepdim=True)
+    return (torch.nan_to_num(W / length) @ W.mT).square().sum(dim=-1) - length[..., 0] ** 2
+
+
+def disturbance_minus_the_diagonal(W):
+    """Wrong for the same reason, although a single row gives 0."""
+    squares = (normalized(W) @ W.mT).square()
+    return (squares.sum(dim=-1) - torch.diagonal(squares, dim1=-2, dim2=-1)).clamp(min=0)
+
+
+def disturbance_in_one_model(W):
+    result = []
+    for i in range(len(W)):
+        total = torch.tensor(0.0, dtype=W.dtype)
+        for j in range(len(W)):
+            if i != j:
+                total = total + (W[i] @ W[j] / W[i].norm()) ** 2
+        result.append(total)
+    return torch.stack(result)
+
+
+def disturbance_in_one_model_by_a_product(W):
+    n, m = W.shape  # noqa: RUF059
+    return torch.stack([((torch.cat((W[:i], W[i + 1 :])) @ W[i]) / W[i].norm()).square().sum() for i in range(n)])
+
+
+def coherence_of_one_model(W):
+    worst = torch.tensor(0.0, dtype=W.dtype)
+    for i in range(len(W)):
+        for j in range(i + 1, len(W)):
+            worst = torch.maximum(worst, (W[i] @ W[j]).abs() / (W[i].norm() * W[j].norm()))
+    return worst
+
+
+def coherence_in_place(W):
+    W /= W.norm(dim=-1, keepdim=True)
+    return torch.triu((W @ W.mT).abs(), 1).amax((-2, -1))
+
+
+def room_in_one_model(W):
+    shares = []
+    for i in range(len(W)):
+        unit = W[i] / torch.norm(W[i])
+        shares.append(W[i].norm() ** 2 / sum(torch.dot(unit, W[j]) ** 2 for j in range(len(W))))
+    return torch.stack(shares)
+
+
+def loss_of_one_model(x, x_hat, importance):
+    loss = 0.0
+    for t in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            loss += importance[i] * (x[t, i] - x_hat[t, i]) ** 2
+    return loss / x.shape[0]
+
+
+def loss_in_place(x, x_hat, importance):
+    x_hat -= x
+    x_hat *= x_hat
+    return (x_hat * importance.unsqueeze(-2)).sum(-1).mean(-1)
+
+
+def switched_in_place(values, draws, sparsity):
+    return values.mul_(draws >= sparsity.view(-1, 1, 1))
 
 
 def worst_pair(W):
@@ -708,7 +804,11 @@ def loss_by_a_product(x, x_hat, importance):
         ("importance_loss", loss_by_a_product),
         ("feature_dimensionality", share_of_room),
         ("feature_dimensionality", room_by_einsum),
-        ("interference", disturbance_by_difference),
+        ("interference", disturbance_by_masking),
+        ("interference", disturbance_of_each_model),
+        ("interference", disturbance_divided_at_the_end),
+        ("interference", disturbance_with_the_diagonal_taken_away),
+        ("interference", disturbance_by_triangles),
         ("max_coherence", worst_pair),
     ],
 )
@@ -733,6 +833,27 @@ def without_the_diagonal_of_the_dimensions(W):
         ("interference", without_the_diagonal_of_the_dimensions, "identity_of_the_dimensions"),
         ("max_coherence", lambda W: (normalized(W) @ normalized(W).mT).abs().fill_diagonal_(0).amax((-2, -1)),
          "diagonal_of_one_model"),
+        ("interference", disturbance_by_difference, "own_term_subtracted_from_the_total"),
+        ("interference", disturbance_minus_the_diagonal, "own_term_subtracted_from_the_total"),
+        ("interference", disturbance_in_one_model, "row_times_row"),
+        ("interference", disturbance_in_one_model_by_a_product, "shape_of_one_model"),
+        ("max_coherence", coherence_of_one_model, "row_times_row"),
+        ("max_coherence", coherence_in_place, "all_rows_scaled_in_place"),
+        ("feature_dimensionality", room_in_one_model, "row_dot_row"),
+        ("feature_dimensionality", lambda W: W.norm(dim=1) ** 2 / (W / W.norm(dim=1)[:, None] @ W.t()).square().sum(1),
+         "transpose_of_one_model"),
+        ("toy_forward", lambda x, W, b: torch.relu(x @ W @ W.mT + b[:, None, :]), "bias_of_two_axes"),
+        ("toy_forward", lambda x, W, b: (x @ W @ W.t() + b).clamp(min=0), "transpose_of_one_matrix"),
+        ("toy_forward", lambda x, W, b: torch.relu(torch.einsum("tm,im->ti", torch.einsum("ti,im->tm", x, W), W) + b),
+         "einsum_for_one_model"),
+        ("importance_loss", loss_of_one_model, "loop_over_one_model"),
+        ("importance_loss", loss_in_place, "reconstruction_changed_in_place"),
+        ("importance_loss", lambda x, y, i: (i * (x - y) ** 2).sum(1).mean(0), "importance_without_an_axis"),
+        ("importance_loss", lambda x, y, i: (i * (x - y) ** 2).sum() / len(x), "importance_without_an_axis"),
+        ("importance_loss", lambda x, y, i: ((x - y) ** 2 @ i).mean(0), "product_with_the_importances_of_one_model"),
+        ("importance_loss", lambda x, y, i: (i.unsqueeze(-2) * (x - y) ** 2).sum(-1).mean(0),
+         "mean_over_the_first_axis"),
+        ("feature_batch", switched_in_place, "in_place"),
     ],
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore:The use of .x.T. on tensors")

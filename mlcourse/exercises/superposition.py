@@ -159,6 +159,86 @@ def bias_axis_from_the_front(x, W, b):
     return torch.relu(x @ W @ W.mT + b.unsqueeze(1))
 
 
+ONE_MODEL = (
+    "Your code is written for one model, and stops when axes of instances stand in front: W is (..., n, m), and the "
+    "`...` may be no axis, one or more. "
+)
+ONE_AXIS_OF_INSTANCES = (
+    "Your code is written for exactly one axis of instances. There may be none, or several: W is (..., n, m). "
+)
+FORWARD_FOR_ALL = (
+    "Count axes from the back: x @ W, then @ W.mT, and b.unsqueeze(-2). The operator @ and .mT work on the last two "
+    "axes and carry the others along, and einsum takes them as `...bi,...im,...jm->...bj`."
+)
+
+
+@toy_forward.misconception(ONE_AXIS_OF_INSTANCES + FORWARD_FOR_ALL)
+def bias_of_two_axes(x, W, b):
+    return torch.relu(x @ W @ W.mT + b[:, None, :])
+
+
+@toy_forward.misconception(ONE_MODEL + FORWARD_FOR_ALL)
+def transpose_of_one_matrix(x, W, b):
+    return torch.relu(x @ W @ W.t() + b)
+
+
+@toy_forward.misconception(ONE_MODEL + FORWARD_FOR_ALL)
+def product_of_two_matrices(x, W, b):
+    return torch.relu(torch.mm(torch.mm(x, W), W.mT) + b)
+
+
+@toy_forward.misconception(ONE_MODEL + FORWARD_FOR_ALL)
+def einsum_for_one_model(x, W, b):
+    return torch.relu(torch.einsum("bi,im,jm->bj", x, W, W) + b)
+
+
+@toy_forward.misconception(ONE_MODEL + FORWARD_FOR_ALL)
+def shapes_of_one_model_unpacked(x, W, b):
+    _B, _n = x.shape
+    return torch.relu(x @ W @ W.mT + b)
+
+
+@toy_forward.misconception(ONE_MODEL + FORWARD_FOR_ALL)
+def examples_one_by_one(x, W, b):
+    return torch.stack([torch.relu(W @ (x[t] @ W) + b) for t in range(len(x))])
+
+
+@toy_forward.misconception(ONE_AXIS_OF_INSTANCES + FORWARD_FOR_ALL)
+def einsum_for_one_axis_of_instances(x, W, b):
+    return torch.relu(torch.einsum("kbi,kim,kjm->kbj", x, W, W) + b.unsqueeze(-2))
+
+
+@toy_forward.misconception(ONE_AXIS_OF_INSTANCES + FORWARD_FOR_ALL)
+def shapes_of_one_axis_of_instances_unpacked(x, W, b):
+    _K, _B, _n = x.shape
+    return torch.relu(x @ W @ W.mT + b.unsqueeze(-2))
+
+
+@toy_forward.misconception(ONE_AXIS_OF_INSTANCES + FORWARD_FOR_ALL)
+def axes_one_and_two_of_w_swapped(x, W, b):
+    return torch.relu(x @ W @ W.transpose(1, 2) + b.unsqueeze(-2))
+
+
+@toy_forward.misconception(ONE_AXIS_OF_INSTANCES + FORWARD_FOR_ALL)
+def instances_one_by_one(x, W, b):
+    return torch.stack([torch.relu(x[k] @ W[k] @ W[k].mT + b[k]) for k in range(len(x))])
+
+
+@toy_forward.misconception(ONE_AXIS_OF_INSTANCES + FORWARD_FOR_ALL)
+def three_axes_of_w_permuted(x, W, b):
+    return torch.relu(x @ W @ W.permute(0, 2, 1) + b.unsqueeze(-2))
+
+
+@toy_forward.misconception(ONE_AXIS_OF_INSTANCES + FORWARD_FOR_ALL)
+def batched_product_with_axes_one_and_two_swapped(x, W, b):
+    return torch.relu(torch.bmm(x @ W, W.transpose(1, 2)) + b.unsqueeze(-2))
+
+
+@toy_forward.misconception(ONE_AXIS_OF_INSTANCES + FORWARD_FOR_ALL)
+def batched_product_of_three_axes(x, W, b):
+    return torch.relu(torch.bmm(torch.bmm(x, W), W.mT) + b.unsqueeze(-2))
+
+
 @toy_forward.misconception(
     "You take the softmax of the readout. Features are no classes that share one whole: any number of them may be on. "
     "Apply ReLU."
@@ -369,8 +449,8 @@ def first_sparsity(values, draws, sparsity):
 
 
 @feature_batch.misconception(
-    "You set entries of the input to 0 and hand it back. Whoever called you still needs it. Multiply, use torch.where, "
-    "or clone first."
+    "The numbers are right, but you switch features off in the caller's values, who still needs them. Leave the input "
+    "as it is and build a new tensor: values * mask or torch.where(mask, values, 0.0). Or change a clone."
 )
 def in_place(values, draws, sparsity):
     values[draws < by_instance(sparsity)] = 0.0
@@ -400,8 +480,8 @@ def importance_loss(rng):
         x=tensor([[1, 0, 2], [0, 3, 1]]), x_hat=tensor([[0.5, 0, 1], [0, 1, 1.5]]), importance=tensor([1, 0.5, 0.25])
     )
     yield worked(
-        x=tensor([[[1, 0, 2], [0, 3, 1]], [[0, 0, 1], [2, 1, 0]]]),
-        x_hat=tensor([[[0.5, 0, 1], [0, 1, 1.5]], [[0, 1, 1], [1, 1, 3]]]),
+        x=tensor([[[1, 0, 2], [0, 3, 1], [2, 0, 0]], [[0, 0, 1], [2, 1, 0], [1, 3, 0]]]),
+        x_hat=tensor([[[0.5, 0, 1], [0, 1, 1.5], [1, 0, 0.5]], [[0, 1, 1], [1, 1, 3], [1, 0, 2]]]),
         importance=tensor([[1, 0.5, 0.25], [2, 1, 3]]),
     )
     for K, B, n in [(2, 4, 5), (3, 6, 4), (4, 5, 2)]:
@@ -538,8 +618,9 @@ def sum_over_instances(x, x_hat, importance):
 
 
 @importance_loss.misconception(
-    "The importance of shape (..., n) meets the errors of shape (..., B, n) without an axis for the examples, so its "
-    "instances are laid along the examples. Use importance.unsqueeze(-2)."
+    "The importance of shape (..., n) meets the errors of shape (..., B, n) without an axis for the examples. That is "
+    "right for one model alone: with instances in front, these are lined up with the examples. Use "
+    "importance.unsqueeze(-2), and count all axes from the back: features are -1, examples -2."
 )
 def importance_without_an_axis(x, x_hat, importance):
     return (importance * (x - x_hat).square()).sum(dim=-1).mean(dim=-1)
@@ -551,6 +632,106 @@ def importance_without_an_axis(x, x_hat, importance):
 )
 def importance_axis_from_the_front(x, x_hat, importance):
     return (importance.unsqueeze(1) * (x - x_hat).square()).sum(dim=-1).mean(dim=-1)
+
+
+LOSS_FOR_ALL = (
+    "Here x is (..., B, n). Count axes from the back: importance.unsqueeze(-2) * (x - x_hat) ** 2 has one entry for "
+    "each feature of each example of each instance; then .sum(dim=-1).mean(dim=-1)."
+)
+LOSS_OF_ONE_MODEL = (
+    "Your code is written for one model, x of shape (B, n), and goes wrong when axes of instances stand in front. "
+    + LOSS_FOR_ALL
+)
+LOSS_OF_ONE_AXIS = (
+    "Your code is written for exactly one axis of instances. There may be none, or several. " + LOSS_FOR_ALL
+)
+
+
+@importance_loss.misconception(LOSS_OF_ONE_MODEL)
+def loop_over_one_model(x, x_hat, importance):
+    total = 0.0
+    for t in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            total = total + importance[i] * (x[t, i] - x_hat[t, i]) ** 2
+    return total / x.shape[0]
+
+
+@importance_loss.misconception(LOSS_OF_ONE_MODEL)
+def loop_over_the_importances_of_one_model(x, x_hat, importance):
+    total = 0.0
+    for t in range(len(x)):
+        for i in range(len(importance)):
+            total = total + importance[i] * (x[t, i] - x_hat[t, i]) ** 2
+    return total / len(x)
+
+
+@importance_loss.misconception(LOSS_OF_ONE_MODEL)
+def loop_over_the_examples_of_one_model(x, x_hat, importance):
+    return sum((importance * (x[t] - x_hat[t]) ** 2).sum() for t in range(len(x))) / len(x)
+
+
+@importance_loss.misconception(LOSS_OF_ONE_MODEL)
+def shape_of_one_model_unpacked(x, x_hat, importance):
+    B, _n = x.shape
+    return (importance * (x - x_hat).square()).sum() / B
+
+
+@importance_loss.misconception(LOSS_OF_ONE_MODEL)
+def product_with_the_importances_of_one_model(x, x_hat, importance):
+    return ((x - x_hat).square() @ importance).mean()
+
+
+@importance_loss.misconception(LOSS_OF_ONE_MODEL)
+def importances_of_one_model_after_the_mean(x, x_hat, importance):
+    return (x - x_hat).square().mean(dim=0) @ importance
+
+
+@importance_loss.misconception(LOSS_OF_ONE_MODEL)
+def importances_of_one_model_after_the_mean_over_examples(x, x_hat, importance):
+    return (x - x_hat).square().mean(dim=-2) @ importance
+
+
+@importance_loss.misconception(LOSS_OF_ONE_MODEL)
+def mean_of_one_model_before_the_sum_over_features(x, x_hat, importance):
+    return (importance * (x - x_hat).square().mean(dim=0)).sum(dim=-1)
+
+
+@importance_loss.misconception(LOSS_OF_ONE_MODEL)
+def loss_of_one_model_in_einsum(x, x_hat, importance):
+    error = x - x_hat
+    return torch.einsum("ti,ti,i->", error, error, importance) / len(x)
+
+
+@importance_loss.misconception(FROM_THE_FRONT)
+def mean_over_the_first_axis(x, x_hat, importance):
+    return weighted(x, x_hat, importance).sum(dim=-1).mean(dim=0)
+
+
+@importance_loss.misconception(FROM_THE_FRONT)
+def mean_over_the_first_axis_before_the_sum(x, x_hat, importance):
+    return weighted(x, x_hat, importance).mean(dim=0).sum()
+
+
+@importance_loss.misconception(LOSS_OF_ONE_AXIS)
+def importance_of_two_axes(x, x_hat, importance):
+    return (importance[:, None, :] * (x - x_hat).square()).sum(dim=-1).mean(dim=-1)
+
+
+@importance_loss.misconception(LOSS_OF_ONE_AXIS)
+def instances_one_by_one_in_the_loss(x, x_hat, importance):
+    return torch.stack([(importance[k] * (x[k] - x_hat[k]) ** 2).sum(dim=-1).mean() for k in range(len(x))])
+
+
+@importance_loss.misconception(LOSS_OF_ONE_AXIS)
+def shape_of_one_axis_of_instances_unpacked(x, x_hat, importance):
+    _K, B, _n = x.shape
+    return weighted(x, x_hat, importance).sum(dim=(-2, -1)) / B
+
+
+@importance_loss.misconception(LOSS_OF_ONE_AXIS)
+def loss_of_one_axis_of_instances_in_einsum(x, x_hat, importance):
+    error = x - x_hat
+    return torch.einsum("kti,kti,ki->k", error, error, importance) / x.shape[-2]
 
 
 @importance_loss.misconception(
@@ -582,6 +763,15 @@ def importance_axis_at_the_end(x, x_hat, importance):
 def subtracted_in_place(x, x_hat, importance):
     x -= x_hat
     return (importance.unsqueeze(-2) * x.square()).sum(dim=-1).mean(dim=-1)
+
+
+@importance_loss.misconception(
+    "The loss is right, but `x_hat -= x` changes the caller's reconstructions. Write x_hat - x, which builds a new "
+    "tensor."
+)
+def reconstruction_changed_in_place(x, x_hat, importance):
+    x_hat -= x
+    return (importance.unsqueeze(-2) * x_hat.square()).sum(dim=-1).mean(dim=-1)
 
 
 @importance_loss.misconception("You return the loss of each example. Average over the examples.")
@@ -693,6 +883,59 @@ def not_the_rows(scaled):
     ]
 
 
+ROWS_FROM_THE_BACK = (
+    "Count axes from the back: row i of every model is W[..., i, :], and W @ W.mT holds all dot products of every "
+    "model at once, (..., n, n)."
+)
+ONE_SET_OF_ROWS = (
+    "Your code is written for one model, W of shape (n, m). When axes of instances stand in front, W[i] and len(W) "
+    "no longer mean rows, and .t(), torch.mm and two letters in einsum no longer fit. " + ROWS_FROM_THE_BACK
+)
+ONE_AXIS_OF_MODELS = ONE_AXIS_OF_INSTANCES + ROWS_FROM_THE_BACK
+
+
+def unpacked_into_two(W):
+    _n, _m = W.shape
+
+
+def unpacked_into_three(W):
+    _K, _n, _m = W.shape
+
+
+def one_model_alone(right):
+    """Return hints and the ways in which code for a fixed number of axes stops, for the three exercises on directions.
+
+    ``right`` is right for any axes. Each way first does to W what such code does to it.
+    """
+    ways = [
+        ("row_times_row", ONE_SET_OF_ROWS, lambda W: W[0] @ W[0]),
+        ("row_dot_row", ONE_SET_OF_ROWS, lambda W: torch.dot(W[0], W[0])),
+        ("all_rows_times_one", ONE_SET_OF_ROWS, lambda W: W @ W[0]),
+        ("one_row_times_all", ONE_SET_OF_ROWS, lambda W: W[0] @ W.permute(*reversed(range(W.ndim)))),
+        ("other_rows_times_one", ONE_SET_OF_ROWS, lambda W: W[1:] @ W[0]),
+        ("shape_of_one_model", ONE_SET_OF_ROWS, unpacked_into_two),
+        ("einsum_of_one_model", ONE_SET_OF_ROWS, lambda W: torch.einsum("im,jm->ij", W, W)),
+        ("transpose_of_one_model", ONE_SET_OF_ROWS, lambda W: W.t()),
+        ("product_of_one_model", ONE_SET_OF_ROWS, lambda W: torch.mm(W, W.mT)),
+        ("shape_with_one_axis_of_instances", ONE_AXIS_OF_MODELS, unpacked_into_three),
+        ("einsum_with_one_axis_of_instances", ONE_AXIS_OF_MODELS, lambda W: torch.einsum("kim,kjm->kij", W, W)),
+        ("axes_one_and_two_swapped", ONE_AXIS_OF_MODELS, lambda W: W.transpose(1, 2) @ W),
+        ("three_axes_permuted", ONE_AXIS_OF_MODELS, lambda W: W.permute(0, 2, 1)),
+        ("models_one_by_one", ONE_AXIS_OF_MODELS, lambda W: W[0].mT),
+        ("product_with_one_axis_of_instances", ONE_AXIS_OF_MODELS, lambda W: torch.bmm(W, W.mT)),
+    ]
+
+    def after(first):
+        def wrong(W):
+            first(W)
+            return right(W)
+
+        return wrong
+
+    silent = ("every_model_as_one_row", ONE_SET_OF_ROWS, lambda W: right(W.flatten(1)))  # (W[i] * W[j]).sum()
+    return [silent, *((name, hint, after(first)) for name, hint, first in ways)]
+
+
 @exercise("superposition.feature_dimensionality", reference=superposition.feature_dimensionality, points=6, atol=1e-12)
 def feature_dimensionality(rng):
     """Which share of a dimension each feature has for itself."""
@@ -757,6 +1000,30 @@ def dimensionality_from(W, scale, transpose=lambda W: W.mT):
 
 for name, hint, wrong in not_the_rows(dimensionality_from):
     feature_dimensionality.misconception(hint, name)(wrong)
+
+
+for name, hint, wrong in one_model_alone(lambda W: dimensionality_from(W, unit)):
+    feature_dimensionality.misconception(hint, name)(wrong)
+
+
+ROWS_SCALED_IN_PLACE = "`W /= ...` changes the caller's W in place. Write unit = W / ..., which builds a new tensor"
+
+
+@feature_dimensionality.misconception(
+    ROWS_SCALED_IN_PLACE + ", so that the rows W_j keep their lengths: the denominator scales row i alone."
+)
+def rows_scaled_in_place(W):
+    own = squared_length(W)
+    W /= W.norm(dim=-1, keepdim=True)
+    return own / (W @ W.mT).square().sum(dim=-1)
+
+
+@feature_dimensionality.misconception(
+    ROWS_SCALED_IN_PLACE + ", so that W keeps its lengths: the numerator and the rows W_j need them."
+)
+def rows_scaled_in_place_before_all_else(W):
+    W /= W.norm(dim=-1, keepdim=True)
+    return squared_length(W) / (W @ W.mT).square().sum(dim=-1)
 
 
 @feature_dimensionality.misconception(
@@ -885,10 +1152,17 @@ def interference(rng):
     yield worked(W=tensor([[2, 0], [-1, 0], [0, 3], [3, 4]]))
     yield worked(W=tensor([[[2, 0], [-1, 0], [1, 2]], [[1, 1], [1, -2], [0, 3]]]))
     yield from directions(rng)
+    yield edge(W=tensor([[1e6, 0], [1e-3, 0]]))  # here every way to subtract the own term gives row 0 the same 0
+    yield edge(W=tensor([[1e59, 7e59]]))
+    yield edge(W=tensor([[3e5, 4e5, 1e5]]))
     yield edge(W=tensor([[3, 4]]))
     yield edge(W=tensor([[1, 2], [0, 0], [3, -1], [0, 0]]))
     yield edge(W=1e60 * normal(rng, 4, 3))
+    yield edge(W=tensor([[1e60], [1], [1e-3]]) * normal(rng, 2, 3, 4))
+    yield edge(W=1e6 * rotation(rng, 4)[:3])  # orthogonal up to rounding
+    yield edge(W=tensor([[1e30, 2e30, 0, 0], [0, 0, 3e30, -1e30]]))  # orthogonal without any rounding
     yield edge(W=tensor([[1e-9, 0], [2, 1], [-1, 3]]))
+    yield edge(W=normal(rng, 3, 3, 2))  # as many models as rows
     yield edge(W=torch.zeros(3, 2, dtype=torch.float64))
 
 
@@ -950,12 +1224,38 @@ def interference_from(W, scale, transpose=lambda W: W.mT):
 
 for name, hint, wrong in not_the_rows(interference_from):
     interference.misconception(hint, name)(wrong)
+for name, hint, wrong in one_model_alone(lambda W: interference_from(W, unit)):
+    interference.misconception(hint, name)(wrong)
+
+
+@interference.misconception(
+    ROWS_SCALED_IN_PLACE + ". And the rows W_j must keep their lengths: what you sum are squared cosines."
+)
+def scaled_in_place(W):
+    W /= W.norm(dim=-1, keepdim=True)
+    return off_diagonal((W @ W.mT).square()).sum(dim=-1)
 
 
 NOT_THE_OWN_TERM = (
     "What you take away is not the term of feature i itself. Its own dot product with its unit vector is its length, "
-    "and that enters squared: subtract the squared length of W_i, or set the diagonal to 0 before you sum."
+    "and that enters squared. Do not subtract anything: leave the term out, by setting the diagonal to 0 before you "
+    "sum. A difference of large sums would be rounding error."
 )
+CANCELLATION = (
+    "On paper this is right. In floating point a sum keeps about 16 digits. Where row i is long, its own term fills "
+    "them and the others are lost; what the subtraction leaves is rounding error (cancellation), which may even be "
+    "negative. Leave the own term out, do not take it away again: set the diagonal to 0 BEFORE you sum."
+)
+
+
+@interference.misconception(CANCELLATION)
+def own_term_subtracted_from_the_total(W):
+    return (unit(W) @ W.mT).square().sum(dim=-1) - squared_length(W)
+
+
+@interference.misconception(CANCELLATION)
+def length_subtracted_from_the_own_dot(W):
+    return (unit(W) @ W.mT - torch.diag_embed(W.norm(dim=-1))).square().sum(dim=-1)
 
 
 @interference.misconception(NOT_THE_OWN_TERM)
@@ -998,6 +1298,28 @@ IDENTITY_OF_THE_DIMENSIONS = (
 @interference.misconception(IDENTITY_OF_THE_DIMENSIONS)
 def identity_of_the_dimensions(W):
     return ((unit(W) @ W.mT).square() * (1 - torch.eye(W.shape[-1], dtype=W.dtype))).sum(dim=-1)
+
+
+IDENTITY_OF_THE_INSTANCES = (
+    "len(W), or W.shape[0], is the number of rows for one model alone. With instances in front it counts these, and "
+    "your identity has the wrong size. The table of dot products has the shape (..., n, n): torch.eye(W.shape[-2])."
+)
+DIAGONAL_FROM_THE_FRONT = (
+    "table[i, i] names the first two axes. With instances in front these are no longer the two axes of the table of "
+    "dot products. Count from the back: table[..., i, i], with i from 0 to W.shape[-2] - 1."
+)
+
+
+@interference.misconception(IDENTITY_OF_THE_INSTANCES)
+def identity_of_the_instances(W):
+    return ((unit(W) @ W.mT).square() * (1 - torch.eye(W.shape[0], dtype=W.dtype))).sum(dim=-1)
+
+
+@interference.misconception(DIAGONAL_FROM_THE_FRONT)
+def diagonal_from_the_front(W):
+    table, i = (unit(W) @ W.mT).square(), torch.arange(len(W))
+    table[i, i] = 0.0
+    return table.sum(dim=-1)
 
 
 FILLED_DIAGONAL = (
@@ -1094,6 +1416,7 @@ def max_coherence(rng):
     yield edge(W=1e60 * normal(rng, 4, 3))
     yield edge(W=torch.zeros(3, 2, dtype=torch.float64))
     yield edge(W=tensor([[1, 2], [-2, -4], [1, 1]]))
+    yield edge(W=normal(rng, 3, 3, 2))  # as many models as rows
 
 
 def coherence(table):
@@ -1147,11 +1470,31 @@ def coherence_from(W, scale, transpose=lambda W: W.mT):
 
 for name, hint, wrong in not_the_rows(coherence_from):
     max_coherence.misconception(hint, name)(wrong)
+for name, hint, wrong in one_model_alone(lambda W: coherence_from(W, unit)):
+    max_coherence.misconception(hint, name)(wrong)
+
+
+@max_coherence.misconception("The number is right, but " + ROWS_SCALED_IN_PLACE + ".")
+def all_rows_scaled_in_place(W):
+    W /= W.norm(dim=-1, keepdim=True)
+    return coherence((W @ W.mT).abs())
 
 
 @max_coherence.misconception(IDENTITY_OF_THE_DIMENSIONS)
 def identity_of_dimensions(W):
     return ((unit(W) @ unit(W).mT).abs() * (1 - torch.eye(W.shape[-1], dtype=W.dtype))).amax(dim=(-2, -1))
+
+
+@max_coherence.misconception(IDENTITY_OF_THE_INSTANCES)
+def identity_of_instances(W):
+    return ((unit(W) @ unit(W).mT).abs() * (1 - torch.eye(W.shape[0], dtype=W.dtype))).amax(dim=(-2, -1))
+
+
+@max_coherence.misconception(DIAGONAL_FROM_THE_FRONT)
+def diagonal_of_the_first_axes(W):
+    table, i = (unit(W) @ unit(W).mT).abs(), torch.arange(len(W))
+    table[i, i] = 0.0
+    return table.amax(dim=(-2, -1))
 
 
 @max_coherence.misconception(FILLED_DIAGONAL)

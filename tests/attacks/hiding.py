@@ -9,8 +9,9 @@ SWITCHED_OFF = """
 import sys
 import sklearn.metrics
 import numpy as np
-if "mlcourse.grading.inside.worker" in sys.modules:
-    sys.modules["mlcourse.grading.inside.worker"].forbidden_use = lambda *given, **named: None
+for module in list(sys.modules.values()):
+    if getattr(module, "__name__", "").startswith("mlcourse.grading") and "forbidden_use" in vars(module):
+        module.forbidden_use = lambda *given, **named: None
 """
 
 # Each function calls the one before four times, with arguments that nobody has seen before.
