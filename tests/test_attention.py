@@ -28,6 +28,7 @@ from mlcourse.attention import (
     softmax_jacobian,
     split_heads,
 )
+from mlcourse.grading import evaluate
 
 F64 = torch.float64
 
@@ -556,3 +557,54 @@ def test_the_meta_device_would_catch_a_mask_left_on_the_cpu():
     x = torch.ones(2, 3, 6, device="meta")
     with pytest.raises(RuntimeError, match="device"):
         masked_softmax(attention_scores(x, x), causal_mask(3))
+
+
+def head_size_from_the_model(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    B, T, d = q_in.shape
+    q, k, v = (
+        x.view(B, x.shape[1], n_heads, d // n_heads).transpose(1, 2) for x in (q_in @ W_Q, kv_in @ W_K, kv_in @ W_V)
+    )
+    return (torch.softmax(q @ k.mT, dim=-1) @ v).transpose(1, 2).reshape(B, T, d) @ W_O
+
+
+def clock_by_clock(T, d_model):
+    table = torch.zeros(T, d_model, dtype=torch.float64)
+    for pair in range(d_model // 2):
+        angle = torch.arange(T, dtype=torch.float64) / 10_000 ** (2 * pair // d_model)
+        table[:, 2 * pair], table[:, 2 * pair + 1] = angle.sin(), angle.cos()
+    return table
+
+
+def sum_without_its_axis(scores, mask):
+    e = torch.exp(scores) * mask
+    return e / e.sum(-1)
+
+
+def mask_row_by_row(T, S):
+    mask = torch.zeros(T, S, dtype=torch.bool)
+    for i in range(T):
+        mask[i, : max(0, i + S - T)] = True
+    return mask
+
+
+def queries_divided(q, k):
+    q /= q.shape[-1] ** 0.5
+    return q @ k.transpose(-2, -1)
+
+
+@pytest.mark.parametrize(
+    ("exercise", "submission", "mistake"),
+    [
+        ("attention_scores", queries_divided, "queries_scaled_in_place"),
+        ("attention_scores", lambda q, k: q @ k.mT / math.sqrt(k.shape[2]), "length_of_keys_from_axis_two"),
+        ("causal_mask", mask_row_by_row, "strict"),
+        ("causal_mask", lambda T, S: torch.ones(S, T).tril().bool(), "keys_in_rows"),
+        ("masked_softmax", lambda scores, mask: torch.softmax(scores * mask, -1) * mask, "zeroes_scores_then_hides"),
+        ("masked_softmax", sum_without_its_axis, "axis_of_the_sum_lost"),
+        ("multi_head_attention", head_size_from_the_model, "reshaped_to_width_over_heads"),
+        ("sinusoidal_positions", clock_by_clock, "exponent_without_fraction"),
+    ],
+)
+def test_a_mistake_is_recognized_in_another_spelling(exercise, submission, mistake):
+    report = evaluate(f"attention.{exercise}", submission)
+    assert (report.score, report.misconception) == (0, mistake), report.feedback

@@ -20,6 +20,7 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from mlcourse import linear_regression as lr
 from mlcourse import logistic_regression as lo
 from mlcourse.data import breast_cancer, digits
+from mlcourse.exercises import find
 from mlcourse.grading import evaluate
 
 torch = pytest.importorskip(
@@ -729,6 +730,108 @@ def test_an_overflow_that_is_caught_and_harms_no_value_is_right():
 
     report = evaluate("logistic_regression.sigmoid", hidden)
     assert (report.score, report.status) == (6, "passed")
+
+
+def halves_filled_on_the_wrong_sides(z):
+    out, negative = np.zeros_like(z), z < 0
+    out[negative] = 1 / (1 + np.exp(-z[negative]))
+    power = np.exp(z[~negative])
+    out[~negative] = power / (1 + power)
+    return out
+
+
+def halves_swapped_in_a_loop(z):
+    return np.array([np.exp(v) / (1 + np.exp(v)) if v >= 0 else 1 / (1 + np.exp(-v)) for v in z.ravel()]).reshape(
+        z.shape
+    )
+
+
+def halves_swapped_in_pieces(z):
+    return np.piecewise(z, [z <= 0], [lambda v: 1 / (1 + np.exp(-v)), lambda v: np.exp(v) / (1 + np.exp(v))])
+
+
+def halves_swapped_in_where(z):
+    return np.where(z < 0, 1 / (1 + np.exp(-z)), np.exp(z) / (1 + np.exp(z)))
+
+
+def one_half_safe_in_where(z):
+    return np.where(z >= 0, 1 / (1 + np.exp(-np.abs(z))), np.exp(z) / (1 + np.exp(z)))
+
+
+def other_half_safe_in_where(z):
+    return np.where(z >= 0, 1 / (1 + np.exp(-z)), np.exp(-np.abs(z)) / (1 + np.exp(-np.abs(z))))
+
+
+def both_halves_selected(z):
+    return np.select([z >= 0, z < 0], [1 / (1 + np.exp(-z)), np.exp(z) / (1 + np.exp(z))])
+
+
+def overflow_ignored_where_it_harms(z):
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.exp(z) / (1 + np.exp(z))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize(
+    ("submission", "mistake"),
+    [
+        (halves_filled_on_the_wrong_sides, "sides_swapped"),
+        (halves_swapped_in_a_loop, "sides_swapped"),
+        (halves_swapped_in_pieces, "sides_swapped"),
+        (halves_swapped_in_where, "sides_swapped"),
+        (one_half_safe_in_where, "overflow_for_positive_thrown_away"),
+        (other_half_safe_in_where, "overflows_for_negative"),
+        (both_halves_selected, "both_branches_everywhere"),
+        (overflow_ignored_where_it_harms, "overflows_for_positive"),
+    ],
+)
+def test_where_a_sigmoid_overflows_tells_how_its_halves_are_put_together(submission, mistake):
+    report = evaluate("logistic_regression.sigmoid", submission)
+    assert (report.score, report.misconception) == (0, mistake)
+
+
+def test_an_overflow_that_harms_no_value_is_shown_with_its_line():
+    def turned(z):
+        z *= -1
+        return 1 / (1 + np.exp(z))
+
+    report = evaluate("logistic_regression.sigmoid", turned)
+    assert report.score == 0
+    assert report.misconception is None
+    assert "FloatingPointError" in report.feedback
+    assert "return 1 / (1 + np.exp(z))" in report.feedback
+
+
+def test_predict_that_weights_the_features_in_place_is_told_which_input_changed():
+    def predict(X, weights, intercept, threshold):
+        X *= weights
+        return (X.sum(axis=1) + intercept >= np.log(threshold / (1 - threshold))).astype(np.int64)
+
+    def predict_class(X, W, b):
+        return np.argmax(X @ W + b, axis=1)
+
+    report = evaluate("logistic_regression.predict", (predict, predict_class))
+    assert report.misconception == "features_weighted_in_place"
+    assert "changes the caller's X" in " ".join(report.feedback.split())
+
+
+def test_no_input_of_predict_is_shown_as_minus_zero():
+    for case in find("logistic_regression.predict").cases(np.random.default_rng(0)):
+        for value in case.inputs.values():
+            assert not np.any((np.asarray(value) == 0) & np.signbit(value))
+
+
+def test_return_inside_the_loop_is_recognized_on_the_way_through_the_probability():
+    def loss(logits, labels):
+        total = 0.0
+        for row, label in zip(logits, labels, strict=True):
+            powers = np.exp(row - row.max())
+            with np.errstate(divide="ignore"):
+                total -= np.log(powers[label] / powers.sum())
+            return total / len(labels)
+
+    report = evaluate("logistic_regression.cross_entropy_from_logits", loss)
+    assert report.misconception == "first_example_over_n_rounded"
 
 
 def test_a_falling_sigmoid_is_recognized_where_it_overflows():

@@ -174,6 +174,45 @@ def length_from_axis_one(q, k):
     return q @ k.mT / sqrt(q.shape[1])
 
 
+LENGTH_FROM_AXIS_TWO = (
+    "You read d_k from axis 2. That is right with exactly one batch axis; a single matrix has no axis 2, and with more "
+    "axes in front it is another size. Count axes from the back: d_k is the size of axis -1."
+)
+
+
+@attention_scores.misconception(LENGTH_FROM_AXIS_TWO)
+def length_from_axis_two(q, k):
+    return q @ k.mT / sqrt(q.shape[2])
+
+
+@attention_scores.misconception(LENGTH_FROM_AXIS_TWO)
+def length_of_keys_from_axis_two(q, k):
+    return q @ k.mT / sqrt(k.shape[2])
+
+
+@attention_scores.misconception(LENGTH_FROM_AXIS_TWO)
+def length_from_size_two(q, k):
+    return q @ k.mT / sqrt(q.size(2))
+
+
+SCALED_IN_PLACE = (
+    "The numbers are right, but you scale the caller's {}: `{} /= ...`, or a method with an underscore at its end, "
+    "writes into the tensor itself. Build a new one, as `{} / ...` does, or divide the scores."
+)
+
+
+@attention_scores.misconception(SCALED_IN_PLACE.format("queries", "q", "q"))
+def queries_scaled_in_place(q, k):
+    q /= sqrt(q.shape[-1])
+    return q @ k.mT
+
+
+@attention_scores.misconception(SCALED_IN_PLACE.format("keys", "k", "k"))
+def keys_scaled_in_place(q, k):
+    k /= sqrt(q.shape[-1])
+    return q @ k.mT
+
+
 SINGLE_MATRICES_ALONE = (
     "Your code is written for a single matrix of queries and one of keys, and stops when batch axes stand in front. "
     "Name no axis that you do not need: d_k is q.shape[-1], and einsum takes any axes in front as `...td,...sd->...ts`."
@@ -282,7 +321,8 @@ def one_step_ahead(T, S):
 
 
 @causal_mask.misconception(
-    "Your comparison is strict, so a query does not see its own position. It may: j <= i + S - T, with equality."
+    "A query does not see its own position. It may: j <= i + S - T, with equality. (The end of a slice is left out in "
+    "Python, so a slice must end at i + S - T + 1.)"
 )
 def strict(T, S):
     return torch.ones(T, S, dtype=torch.bool).tril(diagonal=S - T - 1)
@@ -320,6 +360,30 @@ def negative_slice(T, S):
     for i in range(T):
         mask[i, : i + S - T + 1] = True
     return mask
+
+
+@causal_mask.misconception(
+    "Your slice ends one key too early, so a query does not see its own position: Python leaves the end of a slice "
+    "out. And with T > S the end may be negative, which counts from the right. The slice is : max(0, i + S - T + 1)."
+)
+def slice_one_short(T, S):
+    mask = torch.zeros(T, S, dtype=torch.bool)
+    for i in range(T):
+        mask[i, : i + S - T] = True
+    return mask
+
+
+KEYS_IN_ROWS = (
+    "Your mask has a row for each key and a column for each query. The scores have queries in rows and keys in "
+    "columns, and so has the mask: shape (T, S), where row i is True up to j = i + S - T."
+)
+for turned, wrong_mask in {
+    "as_a_whole": lambda T, S: torch.ones(T, S, dtype=torch.bool).tril(diagonal=S - T).mT,
+    "": lambda T, S: torch.ones(S, T, dtype=torch.bool).tril(),
+    "shifted": lambda T, S: torch.ones(S, T, dtype=torch.bool).tril(diagonal=S - T),
+    "shifted_back": lambda T, S: torch.ones(S, T, dtype=torch.bool).tril(diagonal=T - S),
+}.items():
+    causal_mask.misconception(KEYS_IN_ROWS, name=f"keys_in_rows_{turned}".rstrip("_"))(wrong_mask)
 
 
 SHIFT_MAY_BE_NEGATIVE = "With S < T the first T-S queries see nothing: the shift is negative then."
@@ -463,6 +527,41 @@ def zeroes_scores(scores, mask):
 
 
 @masked_softmax.misconception(
+    "You set hidden scores to 0 before softmax. That is a score like any other: exp(0) = 1, so hidden keys take their "
+    "share of the sum. The product with the mask afterwards removes it and gives it to nobody: rows do not sum to 1. "
+    "Make hidden scores minus infinity."
+)
+def zeroes_scores_then_hides(scores, mask):
+    return torch.softmax(scores * mask, dim=-1) * mask
+
+
+BOOLEAN_ADDED = (
+    "You add a boolean mask to the scores: True counts as 1 and False as 0, so nothing is hidden. Use masked_fill or "
+    "torch.where, with minus infinity where the mask is False."
+)
+
+
+@masked_softmax.misconception(BOOLEAN_ADDED)
+def boolean_added(scores, mask):
+    return torch.softmax(scores + mask, dim=-1)
+
+
+@masked_softmax.misconception(BOOLEAN_ADDED + " (The product with the mask afterwards comes too late for the sum.)")
+def boolean_added_then_hides(scores, mask):
+    return torch.softmax(scores + mask, dim=-1) * mask
+
+
+@masked_softmax.misconception(
+    "A sum or a maximum along the last axis loses that axis and is then lined up with the wrong one. Keep it with "
+    "length 1, in both: sum(dim=-1, keepdim=True), and max(dim=-1, keepdim=True).values or amax(dim=-1, keepdim=True)."
+)
+def axis_of_the_sum_lost(scores, mask):
+    scores = scores.masked_fill(~mask, -torch.inf)
+    e = torch.exp(scores - scores.amax(dim=-1, keepdim=True)).nan_to_num(0.0)
+    return e / e.sum(dim=-1)
+
+
+@masked_softmax.misconception(
     "You read the mask the wrong way round: True means that a key may be seen. torch.nn.MultiheadAttention uses the "
     "opposite convention, this course and scaled_dot_product_attention do not."
 )
@@ -503,8 +602,9 @@ def adds_a_score(scores, mask):
 
 
 @masked_softmax.misconception(
-    "You write into the scores of the caller, who may need them again: a name with an underscore at its end, such as "
-    "masked_fill_, changes its tensor. Without the underscore you get a new one."
+    "You write into the scores of the caller, who may need them again. A name with an underscore at its end, such as "
+    "masked_fill_, changes its tensor, and so do `scores += ...` and `scores[...] = ...`. masked_fill and torch.where "
+    "give a new one."
 )
 def fills_in_place(scores, mask):
     return torch.softmax(scores.masked_fill_(~mask, -torch.inf), dim=-1).nan_to_num(0.0)
@@ -825,8 +925,33 @@ def queries_unpacked_into_three_axes(q, k, v, mask=None):
 
 
 @scaled_dot_product_attention.misconception(
-    "You swap the axes 1 and 2 of k, counted from the front. That needs exactly one batch axis, and there may be none, "
-    "or several. Counted from the back it is always the last two: k.mT, or k.transpose(-2, -1)."
+    "You read d_k from axis 1. That is right for a single matrix; in a batch, axis 1 counts the queries. Count axes "
+    "from the back: d_k is the size of axis -1."
+)
+def length_of_queries_from_axis_one(q, k, v, mask=None):
+    return attend(q @ k.mT / sqrt(q.shape[1]), v, mask)
+
+
+@scaled_dot_product_attention.misconception(LENGTH_FROM_AXIS_TWO)
+def length_of_queries_from_axis_two(q, k, v, mask=None):
+    return attend(q @ k.mT / sqrt(q.shape[2]), v, mask)
+
+
+@scaled_dot_product_attention.misconception(SCALED_IN_PLACE.format("queries", "q", "q"))
+def scaled_queries_in_place(q, k, v, mask=None):
+    q /= sqrt(q.shape[-1])
+    return attend(q @ k.mT, v, mask)
+
+
+@scaled_dot_product_attention.misconception(SCALED_IN_PLACE.format("keys", "k", "k"))
+def scaled_keys_in_place(q, k, v, mask=None):
+    k /= sqrt(q.shape[-1])
+    return attend(q @ k.mT, v, mask)
+
+
+@scaled_dot_product_attention.misconception(
+    "You name axis 2, counted from the front, as k.transpose(1, 2) and q.size(2) do. That needs exactly one batch "
+    "axis, and there may be none, or several. Count from the back: k.mT or k.transpose(-2, -1), and q.size(-1)."
 )
 def axes_one_and_two_of_keys_swapped(q, k, v, mask=None):
     return attend(q @ k.transpose(1, 2) / sqrt(q.shape[-1]), v, mask)
@@ -932,6 +1057,16 @@ WRONG_WEIGHTS = {
         "Softmax runs over axis 1, and nan_to_num hides what that leaves undefined. The keys lie along the last axis, "
         "whatever stands in front: dim=-1.",
         lambda scores, mask: softmax_over(1)(scores, mask).nan_to_num(0.0),
+    ),
+    "softmax_over_the_first_axis": (
+        "Softmax runs over axis 0: the queries of a single matrix, or the batch where there is one. Each query shares "
+        "its attention among the keys, which lie along the last axis: dim=-1.",
+        softmax_over(0),
+    ),
+    "softmax_over_the_first_axis_zeros": (
+        "Softmax runs over axis 0, and nan_to_num hides what that leaves undefined. The keys lie along the last axis, "
+        "whatever stands in front: dim=-1.",
+        lambda scores, mask: softmax_over(0)(scores, mask).nan_to_num(0.0),
     ),
     "mask_ignored": (
         "The mask does not reach softmax. Where it is False, the score must not count, or the hidden key keeps its "
@@ -1481,11 +1616,40 @@ def values_reshaped_by_keys(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None)
     return merge_right(weigh_right(q @ k.mT / sqrt(d_k), mask) @ v) @ W_O
 
 
-@multi_head_attention.misconception(
+WIDTH_OVER_HEADS = (
     "You cut queries and keys into heads of d / N channels, the width of the model divided by the number of heads. "
     "Here W_Q decides how wide a head is, and N d_k need not be d: d_k is W_Q.shape[1] // n_heads, and d_v is "
     "W_V.shape[1] // n_heads."
 )
+
+
+def heads_sliced_to_width_over_heads(q_in, kv_in, W_Q, W_K, W_V, n_heads, mask, d_v=None):
+    size = q_in.shape[-1] // n_heads
+    for i in range(n_heads):
+        q, k, v = block(q_in @ W_Q, i, size), block(kv_in @ W_K, i, size), block(kv_in @ W_V, i, d_v or size)
+        yield weigh_right(q @ k.mT / sqrt(size), mask) @ v
+
+
+@multi_head_attention.misconception(WIDTH_OVER_HEADS)
+def sliced_to_width_over_heads(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    return torch.cat(list(heads_sliced_to_width_over_heads(q_in, kv_in, W_Q, W_K, W_V, n_heads, mask)), dim=-1) @ W_O
+
+
+@multi_head_attention.misconception(WIDTH_OVER_HEADS + " The rows of W_O that belong to head i are d_v as well.")
+def sliced_to_width_over_heads_with_outputs(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    size = q_in.shape[-1] // n_heads
+    heads = heads_sliced_to_width_over_heads(q_in, kv_in, W_Q, W_K, W_V, n_heads, mask)
+    return sum(head @ W_O[i * size : (i + 1) * size] for i, head in enumerate(heads))
+
+
+@multi_head_attention.misconception(WIDTH_OVER_HEADS + " (The values you cut by d_v, and that is right.)")
+def sliced_to_width_over_heads_but_for_values(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    d_v = W_V.shape[1] // n_heads
+    heads = heads_sliced_to_width_over_heads(q_in, kv_in, W_Q, W_K, W_V, n_heads, mask, d_v)
+    return torch.cat(list(heads), dim=-1) @ W_O
+
+
+@multi_head_attention.misconception(WIDTH_OVER_HEADS)
 def reshaped_to_width_over_heads(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
     def split(x, n_heads):
         return x.reshape(*x.shape[:2], n_heads, q_in.shape[-1] // n_heads).transpose(1, 2)
@@ -1800,6 +1964,26 @@ def base_e(T, d_model):
 )
 def faster_and_faster(T, d_model):
     a = angles(T, even(d_model) / d_model)
+    return pairs(a.sin(), a.cos())
+
+
+WHOLE_EXPONENT = (
+    "Your exponent is a whole number, because // drops what is behind the point: 2l // d is 0 for every pair, {}. The "
+    "exponent 2l / d is a fraction: divide by /."
+)
+
+
+@sinusoidal_positions.misconception(WHOLE_EXPONENT.format("so all clocks turn at the same speed"))
+def exponent_without_fraction(T, d_model):
+    a = angles(T, -(even(d_model) // d_model))
+    return pairs(a.sin(), a.cos())
+
+
+@sinusoidal_positions.misconception(
+    WHOLE_EXPONENT.format("and -2l // d is -1 for every pair but the first, so all other clocks turn at one speed")
+)
+def negative_exponent_without_fraction(T, d_model):
+    a = angles(T, -even(d_model) // d_model)
     return pairs(a.sin(), a.cos())
 
 
