@@ -208,6 +208,41 @@ def test_the_notebook_runs_in_its_own_folder_and_the_last_check_counts(tmp_path)
     assert result.max_score == sum(item.points for item in chapter_exercises("linear_regression").values())
 
 
+FROM_ITS_TEXT = {
+    "calls it where no search of the objects looks": (
+        "import sklearn.metrics as m\ndef mine(y, predictions):\n    way = (len, m.r2_score)[1]\n"
+        "    return getattr(m, 'r2_' + 'score')(y, predictions)",
+        "forbidden",
+        "sklearn.metrics.r2_score",
+    ),
+    "a module beside it": (
+        "from helper import mine",
+        "forbidden",
+        "sklearn.metrics.r2_score",
+    ),
+    "a text that nobody can read before it runs": (
+        inspect.getsource(right).replace("def right", "def mine") + "\nexec(open('lines.txt').read())",
+        "error",
+        "could not be searched",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FROM_ITS_TEXT)
+def test_the_text_is_searched_as_it_is_when_it_is_graded(kind, tmp_path):
+    code, status, words = FROM_ITS_TEXT[kind]
+    (tmp_path / "lines.txt").write_text("x = 1", encoding="utf-8")
+    (tmp_path / "helper.py").write_text(
+        "import sklearn.metrics as m\ndef mine(y, predictions): return m.r2_score(y, predictions)\n", encoding="utf-8"
+    )
+    cells = ["from mlcourse.grading import check", "%matplotlib inline", code, f"check({NAME!r}, mine)"]
+    path = tmp_path / "work.ipynb"
+    write(path, *[nbformat.v4.new_code_cell(cell) for cell in cells])
+    report = next(item for item in check_notebook(path).reports if item.name == NAME)
+    assert (report.status, report.score) == (status, 0)
+    assert words in " ".join(report.feedback.split())
+
+
 def test_what_is_no_ordinary_file_gets_one_sentence(tmp_path):
     import os
 

@@ -21,6 +21,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from mlcourse.exercises import chapter_exercises
 from mlcourse.exercises.catalogue import chapters
 from mlcourse.grading.check import REPORT_FILE
+from mlcourse.grading.foresee import refused_for_its_text
 from mlcourse.grading.report import Report, write_report
 
 CELL_TIMEOUT = 60
@@ -71,8 +72,9 @@ def check_notebook(path: Path, assignment: str | None = None) -> NotebookReport:
     notebook = read_notebook(path)
     assignment = find_assignment(notebook, path, assignment)
     found = {report.name: report for report in _run(notebook, path)}
+    refused = refused_for_its_text(notebook, _exercises(assignment), path.resolve().parent)
     reports = [
-        found.get(name) or _missing(name, exercise.points, why_missing(notebook, name))
+        refused.get(name) or found.get(name) or _missing(name, exercise.points, why_missing(notebook, name))
         for name, exercise in _exercises(assignment).items()
     ]
     return NotebookReport(assignment, reports)
