@@ -31,9 +31,9 @@ from mlcourse.grading.sandbox.session import Session
 
 STUB, DEFINED = "NotImplementedError", re.compile(r"^def (\w+)", re.MULTILINE)
 NOT_SEARCHED = (
-    "The notebook's text could not be searched for functions that are not allowed. Does it run a text (exec, eval) that "
-    "is put together while it runs? Is a cell very long, or do many functions call one another very often? Leave out "
-    "what the exercises do not need."
+    "The notebook's text could not be searched for functions that are not allowed. Does it run a text (exec, eval) "
+    "that is put together while it runs? Is a cell very long, or do many functions call one another very often? Leave "
+    "out what the exercises do not need."
 )
 
 
