@@ -341,6 +341,25 @@ def test_an_own_method_of_the_name_of_a_forbidden_one_is_no_shortcut(kind):
     assert find_shortcuts([OWN_METHODS[kind]], {"toy": check}) == {}
 
 
+BESIDE = {
+    "dict": "ways = {'mine': mine, 'theirs': np.einsum}\ndef f(X, w): return ways['mine'](X, w)",
+    "list": "ways = [mine, np.einsum]\ndef f(X, w): return ways[0](X, w)",
+    "nested": "ways = {'a': [mine, np.einsum]}\ndef f(X, w): return ways['a'][0](X, w)",
+    "local": "ways = {'mine': mine, 'theirs': np.einsum}\ndef f(X, w):\n    way = ways['mine']\n    return way(X, w)",
+}
+
+
+@pytest.mark.parametrize("kind", BESIDE)
+def test_what_stands_beside_a_function_in_a_table_is_not_used(kind):
+    namespace = {"np": np, "__name__": "notebook"}
+    exec(f"def mine(X, w): return X @ w\n{BESIDE[kind]}", namespace)
+    assert evaluate(toy, namespace["f"]).score == 6
+    for text in (BESIDE[kind].replace("['mine']", "['theirs']").replace("[0]", "[1]"), f"k = 'mine'\n{BESIDE[kind]}"):
+        unknown = text.replace("ways['mine']", "ways[k]").replace("[0]", "[k]")
+        exec(f"def mine(X, w): return X @ w\n{unknown}", namespace)
+        assert evaluate(toy, namespace["f"]).status == "forbidden", unknown
+
+
 def test_an_own_method_hides_no_other_one_of_its_name_from_the_search_of_the_text():
     text = (
         "class Row:\n    def mv(self, w): return w\ndef f(X, w):\n    import torch\n"

@@ -12,6 +12,7 @@ import functools
 import inspect
 import sys
 import types
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -208,16 +209,16 @@ def named_in(code: types.CodeType, function: types.FunctionType) -> Iterator[Any
     local: dict[str, Any] = {}
     current: Any = UNKNOWN
     imports = Imports()
-    for step in dis.get_instructions(code):
-        if step.opname in SILENT:
-            continue
+    steps = deque(step for step in dis.get_instructions(code) if step.opname not in SILENT)
+    while steps:
+        step = steps.popleft()
         if step.opname in ("STORE_FAST", "STORE_DEREF", "STORE_NAME"):
             local[step.argval] = current
             continue
         if step.opname in ("LOAD_CONST", "IMPORT_NAME", "IMPORT_FROM"):
             current = imports.follow(step)
         else:
-            current = _loaded(step, current, local, cells, function)
+            current = _element(_loaded(step, current, local, cells, function), steps)
         if current is not UNKNOWN:
             yield current
     yield from local.values()
@@ -237,6 +238,25 @@ def _loaded(step: dis.Instruction, current: Any, local: dict[str, Any], cells: d
     if step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
         return _attribute(current, step.argval)
     return UNKNOWN
+
+
+def _element(found: Any, steps: deque[dis.Instruction]) -> Any:
+    """Return what the next steps take out of a container by a constant key, or else what was found.
+
+    ``solvers["mine"]`` reaches one of the solvers, and not the one beside it.
+    """
+    while isinstance(found, dict | list | tuple) and len(steps) > 1 and steps[0].opname == "LOAD_CONST":
+        subscript = steps[1].opname == "BINARY_SUBSCR" or (steps[1].opname, steps[1].argrepr) == ("BINARY_OP", "[]")
+        try:
+            element = found[steps[0].argval] if subscript else found
+        except (LookupError, TypeError):
+            return found
+        if not subscript:
+            return found
+        steps.popleft()
+        steps.popleft()
+        found = element
+    return found
 
 
 class Imports:
