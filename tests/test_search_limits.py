@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from contextlib import suppress
 
 import pytest
 import sklearn.linear_model  # noqa: F401  (what the process that searches has loaded)
@@ -116,9 +115,15 @@ HIDDEN = {
 }
 
 
+REFUSED = {"calls before", "texts before", "a crowd"}  # there is more of them than can be followed
+
+
 @pytest.mark.parametrize("kind", HIDDEN)
 def test_too_much_to_follow_hides_nothing(kind):
-    with suppress(ExhaustedError):  # nothing is graded then
+    if kind in REFUSED:
+        with pytest.raises(ExhaustedError):
+            searched(*HIDDEN[kind])
+    else:
         assert searched(*HIDDEN[kind]) == "numpy.sum"
 
 

@@ -7,10 +7,11 @@ import builtins
 import importlib
 import inspect
 import random
+import re
 import subprocess
 import sys
 import textwrap
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 
@@ -886,9 +887,13 @@ def test_pieces_of_code_in_any_order_never_break_the_search(seed):
     checks = {
         name: Check(draw.randrange(60), name, FORBIDDEN, "mlcourse.attention") for name in ("f", "g", "x", "h", "A")
     }
-    with suppress(ExhaustedError):  # some of them run a text that nobody has bound
+    try:
         found = set(find_shortcuts(cells, checks).values())
-        assert found <= {expected for expected, _ in VIOLATIONS.values()} | {"mlcourse.exercises"}
+    except ExhaustedError:  # only because some of them run a text that nobody has bound
+        runs_text = [cell for cell in cells if re.search(r"\b(exec|eval|run_cell|ev|ex)\b", cell)]
+        assert runs_text
+        found = set(find_shortcuts(["" if cell in runs_text else cell for cell in cells], checks).values())
+    assert found <= {expected for expected, _ in VIOLATIONS.values()} | {"mlcourse.exercises"}
 
 
 def test_an_error_of_the_search_itself_does_not_stop_it(monkeypatch):

@@ -15,7 +15,7 @@ from mlcourse.grading.companions import files_named_in, modules_among
 from mlcourse.grading.evaluate import refuse_shortcut
 from mlcourse.grading.report import Report, write_report
 from mlcourse.grading.shortcuts import Check, ExhaustedError, find_shortcuts
-from mlcourse.grading.submission import NOT_SEARCHED, find_checks
+from mlcourse.grading.submission import NOT_SEARCHED, asked_of, find_checks
 
 
 def refused_for_its_text(notebook: Any, exercises: Mapping[str, Exercise], folder: Path) -> dict[str, Report]:
@@ -37,12 +37,7 @@ def refused_for_its_text(notebook: Any, exercises: Mapping[str, Exercise], folde
     for library in {name.partition(".")[0] for item in exercises.values() for name in item.forbidden}:
         with contextlib.suppress(ImportError):  # what is loaded is compared by what it is, and not by its name
             importlib.import_module(library)
-    asked = {
-        check.exercise.name: Check(
-            check.position, check.expression, check.exercise.forbidden, f"mlcourse.{check.exercise.chapter}"
-        )
-        for check in checks
-    }
+    asked = {check.exercise.name: Check(**asked_of(check)) for check in checks}
     try:
         found = find_shortcuts(sources, asked, modules_among(files))
     except (ExhaustedError, MemoryError):

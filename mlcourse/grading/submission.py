@@ -150,7 +150,7 @@ class Grader:
         """Run every cell, keep a copy at every check, and return what is to be tried."""
         cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
         sources = [str(cell.source) for cell in cells if id(cell) not in marked]
-        asked = {check.exercise.name: _asked(check) for check in marked.values()}
+        asked = {check.exercise.name: asked_of(check) for check in marked.values()}
         shortcuts = session.analyse(self.reader, sources, asked, self._answering(sources, marked.values()))
         self.troubles: list[str] = []
         if shortcuts is None:
@@ -257,7 +257,8 @@ def no_check(
     return write_report(exercise.name, 0.0, exercise.points, "missing", [("missing", words)])
 
 
-def _asked(check: CheckCell) -> dict[str, Any]:
+def asked_of(check: CheckCell) -> dict[str, Any]:
+    """Return what the search of the text has to know of a check, as plain data."""
     return {
         "position": check.position,
         "expression": check.expression,

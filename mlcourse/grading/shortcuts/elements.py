@@ -52,12 +52,12 @@ def loosen(run: Interpreter, owner: Any) -> None:
 def rearrange(run: Interpreter, owner: Any, change: Callable[[list[Meanings]], Any]) -> None:
     """Change the elements of a list in their order where all is known, and loosen it otherwise."""
     ordered = owner.in_order() if isinstance(owner, Container) and run.certain and not owner.keyed else None
-    try:
-        change(ordered if ordered is not None else [])
-    except (IndexError, TypeError):
-        ordered = None
     if ordered is None:
         loosen(run, owner)
+        return
+    try:
+        change(ordered)
+    except IndexError:  # the line fails
         return
     for key, value in enumerate(ordered):
         run.put(owner.items, key, value)
@@ -65,10 +65,20 @@ def rearrange(run: Interpreter, owner: Any, change: Callable[[list[Meanings]], A
         run.memory.drop(owner.items, key)
 
 
-def index_of(keys: Meanings) -> int | None:
-    """Return the one whole number that is meant, or None."""
+def take_away(run: Interpreter, owner: Any, keys: Meanings) -> Meanings:
+    """Take one element out of a list, so that those behind it move up, and return what it may be."""
+    taken = owner.values() if isinstance(owner, Container) else NOTHING
     numbers = [key.value for key in keys if isinstance(key, Constant) and isinstance(key.value, int)]
-    return numbers[0] if len(numbers) == len(keys) == 1 else None
+
+    def change(elements: list[Meanings]) -> None:
+        nonlocal taken
+        taken = elements.pop(numbers[0])
+
+    if len(numbers) == len(keys) == 1:
+        rearrange(run, owner, change)
+    else:
+        loosen(run, owner)
+    return taken
 
 
 def loosen_in_library(run: Interpreter, arguments: Arguments) -> Meanings:

@@ -6,7 +6,7 @@ from typing import Any
 
 from mlcourse.grading.shortcuts.attributes import set_in_namespace
 from mlcourse.grading.shortcuts.constants import text_method
-from mlcourse.grading.shortcuts.elements import index_of, loosen, rearrange, set_element
+from mlcourse.grading.shortcuts.elements import loosen, rearrange, set_element, take_away
 from mlcourse.grading.shortcuts.interpreter import Interpreter
 from mlcourse.grading.shortcuts.meanings import (
     DATA,
@@ -57,12 +57,7 @@ def _taken(run: Interpreter, owner: Any, name: str, arguments: Arguments) -> Mea
         set_element(run, owner, arguments.at(0), join(arguments.at(1), run.element(one(owner), arguments.at(0))))
     if name != "pop" or not isinstance(owner, Container) or owner.keyed:
         return join(run.element(one(owner), arguments.at(0)), arguments.at(1))
-    place = index_of(arguments.at(0, "index") or one(Constant(-1)))
-    ordered = owner.in_order() or []
-    known = run.certain and place is not None and -len(ordered) <= place < len(ordered)
-    taken = ordered[place] if known and place is not None else owner.values()
-    rearrange(run, owner, lambda elements: elements.pop(place))  # type: ignore[arg-type]
-    return taken
+    return take_away(run, owner, arguments.at(0) or one(Constant(-1)))
 
 
 def _put(run: Interpreter, owner: Any, name: str, arguments: Arguments) -> None:

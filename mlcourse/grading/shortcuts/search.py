@@ -67,6 +67,7 @@ class Search:
         finally:
             run.watcher, run.fuel, run.steps = None, fuel, steps
             run.results.clear()
+            run.later.clear()  # the functions themselves were followed
             run.memory.undo()
             run.module.names.clear()
             run.module.names.update(names)

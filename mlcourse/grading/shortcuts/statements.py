@@ -12,7 +12,7 @@ from typing import Any
 from mlcourse.grading.shortcuts.attributes import module_named, set_attribute
 from mlcourse.grading.shortcuts.calls import call_method, decorated
 from mlcourse.grading.shortcuts.constants import combine
-from mlcourse.grading.shortcuts.elements import index_of, loosen, rearrange, set_element
+from mlcourse.grading.shortcuts.elements import loosen, set_element, take_away
 from mlcourse.grading.shortcuts.expressions import new_function
 from mlcourse.grading.shortcuts.interpreter import STATEMENTS, Interpreter, look_at_parts
 from mlcourse.grading.shortcuts.meanings import (
@@ -235,7 +235,7 @@ def _delete_element(run: Interpreter, target: ast.Subscript) -> None:
     keys = run.evaluate(target.slice)
     if not keys or len(texts(keys)) < len(keys):  # under a text nothing else moves up
         for owner in run.evaluate(target.value, used=False):
-            rearrange(run, owner, lambda elements: elements.pop(index_of(keys)))  # type: ignore[arg-type]
+            take_away(run, owner, keys)
 
 
 def _delete(run: Interpreter, node: ast.Delete) -> None:
