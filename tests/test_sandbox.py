@@ -676,6 +676,17 @@ def test_an_exception_is_shown_with_its_line(session):
     assert failure["ename"] == "SyntaxError"
 
 
+def test_a_long_traceback_is_shown_by_its_two_ends(session):
+    deep = "def last(n):\n    return 1 / n\n"
+    deep += "".join(f"def f{i}(n):\n    return f{i + 1}(n)\n" for i in range(99)) + "f99 = last\nf0(0)"
+    shown = "\n".join(session.run(deep).outputs[-1]["traceback"])
+    assert "in f0(n)" in shown
+    assert "in f98(n)" in shown
+    assert "return 1 / n" in shown
+    assert "in f50(n)" not in shown
+    assert "ZeroDivisionError" in shown
+
+
 def test_what_a_program_prints_stands_before_what_comes_later(session):
     first = printed(session.run("!echo one"))
     second = printed(session.run("print('two')"))

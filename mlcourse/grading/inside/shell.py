@@ -18,6 +18,8 @@ from traitlets.config import Config
 from mlcourse.grading.calling import CallTimeoutError, Clock
 from mlcourse.grading.inside.outputs import Descriptors, Recorder, Stream
 
+SHOWN_FRAMES = 20  # at each end of a traceback
+
 
 class ResultHook(DisplayHook):
     """Records the value of a cell's last expression."""
@@ -63,6 +65,13 @@ class Shell(InteractiveShell):
         """Ignore ``exit()``, which ends a notebook's kernel, and would end the submission."""
 
     exit_now = False
+
+    def showtraceback(self, exc_tuple: Any = None, *given: Any, **named: Any) -> None:
+        """Show an exception; of a long traceback, as of a recursion without end, the two ends."""
+        error = sys.exception() if exc_tuple is None else exc_tuple[1]
+        with contextlib.suppress(Exception):
+            shorten_traceback(error)
+        super().showtraceback(exc_tuple, *given, **named)
 
     def _showtraceback(self, etype: Any, evalue: Any, stb: list[str]) -> None:
         try:
@@ -131,6 +140,20 @@ class Notebook:
         with contextlib.suppress(Exception):
             self.recorder.outputs = [item for item in self.recorder.outputs if item.get("ename") != "CallTimeoutError"]
         self.recorder.error("CellStopped", words, [f"CellStopped: {words}"])
+
+
+def shorten_traceback(error: BaseException | None) -> None:
+    """Leave out the middle of a long traceback: to read the source of a thousand frames takes seconds."""
+    step = None if error is None else error.__traceback__
+    steps = []
+    while step is not None:
+        steps.append(step)
+        step = step.tb_next
+    if len(steps) > 2 * SHOWN_FRAMES:
+        for left_out in steps[SHOWN_FRAMES:-SHOWN_FRAMES]:
+            with contextlib.suppress(RuntimeError):  # one that still runs
+                left_out.tb_frame.clear()
+        steps[SHOWN_FRAMES - 1].tb_next = steps[-SHOWN_FRAMES]
 
 
 def _forget_frames(error: BaseException | None) -> None:
