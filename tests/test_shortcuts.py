@@ -22,7 +22,7 @@ import torch  # noqa: F401  (what the process that searches has loaded)
 from mlcourse.exercises import catalogue, chapter_exercises
 from mlcourse.exercises.catalogue import chapters
 from mlcourse.grading.companions import modules_among
-from mlcourse.grading.shortcuts import Check, ExhaustedError, find_shortcuts, too_deep
+from mlcourse.grading.shortcuts import HANDED_ON, Check, ExhaustedError, find_shortcuts, too_deep
 from mlcourse.grading.shortcuts.interpreter import FUEL, Interpreter
 from mlcourse.grading.shortcuts.names import Targets
 
@@ -893,7 +893,8 @@ def test_pieces_of_code_in_any_order_never_break_the_search(seed):
         runs_text = [cell for cell in cells if re.search(r"\b(exec|eval|run_cell|ev|ex)\b", cell)]
         assert runs_text
         found = set(find_shortcuts(["" if cell in runs_text else cell for cell in cells], checks).values())
-    assert found <= {expected for expected, _ in VIOLATIONS.values()} | {"mlcourse.exercises"}
+    names = {name.partition(HANDED_ON)[0] for name in found}  # some of the pieces hand on what others name
+    assert names <= {expected for expected, _ in VIOLATIONS.values()} | {"mlcourse.exercises"}
 
 
 def test_an_error_of_the_search_itself_does_not_stop_it(monkeypatch):
@@ -981,6 +982,8 @@ def shortcuts_of_mistakes(chapter):
 def test_a_misconception_is_no_shortcut(item, known):
     """A known mistake gets its hint; only what borrows from the reference to be wrong elsewhere is held up."""
     found = shortcuts_of_mistakes(item.chapter).get(f"{item.name}/{known.name}", "")
+    if HANDED_ON in found:  # the module hands all of them on to what declares them, and a notebook does not
+        return
     assert not found or found.startswith(f"mlcourse.{item.chapter}.")
 
 

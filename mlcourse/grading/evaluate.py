@@ -24,6 +24,7 @@ from mlcourse.grading.feedback import Broken, first_failure, how_it_passed, not_
 from mlcourse.grading.forbidden import called_names, forbidden_use, own_globals
 from mlcourse.grading.plain import PlainArray, from_plain
 from mlcourse.grading.report import Report, write_report
+from mlcourse.grading.shortcuts import HANDED_ON
 from mlcourse.grading.shortcuts.names import DOORS
 
 PUBLIC_SEED = 1805
@@ -106,8 +107,18 @@ def is_declared(exercise: Exercise, candidate: Any) -> bool:
 
 
 def refuse_shortcut(exercise: Exercise, name: str) -> Report:
-    """Return the report of a submission that calls what it was asked to write."""
-    if any(name == door or name.startswith(f"{door}.") for door in DOORS):
+    """Return the report of a submission that calls what it was asked to write, or hands it on.
+
+    ``name`` is what `find_shortcuts` returns for an exercise.
+    """
+    name, handed, to = name.partition(HANDED_ON)
+    if handed:
+        words = (
+            f"Your notebook hands {name}, or something that uses it, on to {to.removeprefix('builtins.')}. Nobody can "
+            "see where it goes from there, and this exercise asks you to write what it does. You may call it to "
+            "compare: call it by its name, in a cell of its own, and hand on what it returns."
+        )
+    elif any(name == door or name.startswith(f"{door}.") for door in DOORS):
         words = (
             f"Your code uses {name}. It leads from a text to any function: nobody can see what it calls. Do without it."
         )

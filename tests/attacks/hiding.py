@@ -98,4 +98,102 @@ exec(TEXT)
         + ", ".join(f"c{i}" for i in range(600))
         + ", last]\nr2_score = ways[-1]",
     ),
+    hiding(
+        "in_an_exception",
+        "takes the function out of the words of an exception",
+        """
+        try:
+            raise ValueError(sklearn.metrics.r2_score)
+        except ValueError as error:
+            r2_score = error.args[0]
+        """,
+    ),
+    hiding(
+        "through_a_method_of_a_class",
+        "has `dict.fromkeys` hand the function on",
+        "r2_score = dict.fromkeys(['score'], sklearn.metrics.r2_score)['score']",
+    ),
+    hiding(
+        "through_an_operator",
+        "takes the function out of what an operator of two objects returns",
+        """
+        class Pipe:
+            def __init__(self, held): self.held = held
+            def __or__(self, other): return Pipe(self.held or other.held)
+            def __call__(self, y, p): return float(self.held(y, p))
+        r2_score = Pipe(None) | Pipe(sklearn.metrics.r2_score)
+        """,
+    ),
+    hiding(
+        "in_a_thread",
+        "has a thread call the function, and asks it through a queue",
+        """
+        import queue, threading
+        asked, answered = queue.Queue(), queue.Queue()
+        def serve():
+            while True:
+                answered.put(sklearn.metrics.r2_score(*asked.get()))
+        started = []
+        def r2_score(y, p):
+            if not started:
+                started.append(threading.Thread(target=serve, daemon=True))
+                started[0].start()
+            asked.put((y, p))
+            return float(answered.get())
+        """,
+    ),
+    hiding(
+        "in_a_generator",
+        "has a generator call the function, and asks it by `send`",
+        """
+        def serve():
+            given = yield
+            while True:
+                given = yield float(sklearn.metrics.r2_score(*given))
+        server = serve()
+        next(server)
+        def r2_score(y, p): return server.send((y, p))
+        """,
+    ),
+    hiding(
+        "out_of_a_frame",
+        "finds the module among the names of the frame that calls",
+        """
+        def r2_score(y, p):
+            return float(sys._getframe(0).f_globals["sklearn"].metrics.r2_score(y, p))
+        """,
+    ),
+    hiding(
+        "in_another_python",
+        "starts another Python, and has it call the function",
+        """
+        import json, subprocess
+        code = "import sys, json, sklearn.metrics as m; print(float(m.r2_score(*json.load(sys.stdin))))"
+        def r2_score(y, p):
+            given = json.dumps([np.asarray(y).tolist(), np.asarray(p).tolist()])
+            done = subprocess.run([sys.executable, "-c", code], input=given, capture_output=True, text=True)
+            return float(done.stdout)
+        """,
+    ),
+    hiding(
+        "from_a_listing",
+        "finds the function in a listing of its module, by a part of its name",
+        """
+        import inspect
+        found = [part for name, part in inspect.getmembers(sklearn.metrics) if name.startswith("r2_s")]
+        def r2_score(y, p): return float(found[0](y, p))
+        """,
+    ),
+    hiding(
+        "when_it_is_needed",
+        "makes a generator of the function before the function's name means it",
+        """
+        score, given = len, []
+        answers = (float(score(*given)) for _ in iter(int, 1))
+        score = sklearn.metrics.r2_score
+        def r2_score(y, p):
+            given[:] = y, p
+            return next(answers)
+        """,
+    ),
 ]

@@ -6,22 +6,42 @@ assignments, calls, classes and containers, and then from the function of an exe
 calls. Nothing is run and nothing is imported, and only the standard library is needed.
 
 It finds names that the text tells, also in strings that are put together from constants and in strings that are run as
-code. It does not find what only a run can tell: names that come out of data or files, modules that a notebook writes
-itself, and lines that a hidden error skips. Nobody is accused on a guess; only a person finds copied code.
+code. What goes into a library may come out of it again: a text that hands on what is forbidden, to where this search
+cannot follow, is refused (`handed_on`). It does not find what a notebook copies, or reads from files and runs.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mlcourse.grading.shortcuts import attributes, calls, elements, expressions, statements
+from mlcourse.grading.shortcuts import (
+    attributes,
+    calls,
+    elements,
+    expressions,
+    known_code,
+    known_iterables,
+    statements,
+)
+from mlcourse.grading.shortcuts.handed_on import with_parts
 from mlcourse.grading.shortcuts.interpreter import MAX_STEPS, Interpreter, parse, read
+from mlcourse.grading.shortcuts.meanings import DATA
 from mlcourse.grading.shortcuts.names import Targets
 from mlcourse.grading.shortcuts.search import Search
 
 __all__ = ["Check", "ExhaustedError", "find_shortcuts", "too_deep"]
-TABLES = (attributes, calls, elements, expressions, statements)  # they fill the tables of the interpreter
+HANDED_ON = ", handed on to "
+TABLES = (
+    attributes,
+    calls,
+    elements,
+    expressions,
+    known_code,
+    known_iterables,
+    statements,
+)  # they fill the tables of the interpreter
 
 
 class ExhaustedError(Exception):
@@ -80,7 +100,10 @@ def find_shortcuts(
     {'toy.softmax': 'torch.softmax'}
     """
     targets = {name: Targets(check.forbidden, check.home) for name, check in checks.items()}
-    run = Interpreter(lambda dotted: any(target.match(dotted) for target in targets.values()))
+    run = Interpreter(
+        suspicious=lambda dotted: any(target.match(dotted) for target in targets.values()),
+        holds=lambda dotted: any(target.inside(dotted) for target in targets.values()),
+    )
     if any(too_deep(text) for text in (modules or {}).values()):
         raise ExhaustedError("A module beside the notebook is nested too deeply.")
     run.run_beside(modules or {})
@@ -96,6 +119,7 @@ def find_shortcuts(
             run.run_cell(cells[position])
         if run.steps > MAX_STEPS or run.blind:
             raise ExhaustedError("The text is too long to be searched to its end.")
+    found.update(_handed_on(run, {name: target for name, target in targets.items() if name not in found}))
     return found
 
 
@@ -118,11 +142,29 @@ def too_deep(source: str) -> bool:
     return False
 
 
+def _handed_on(run: Interpreter, targets: Mapping[str, Targets]) -> dict[str, str]:
+    """Return the exercises of which the text hands on what they forbid, with the forbidden name and to whom."""
+    run.cut = False  # what cells behind the checks do is another question
+    if not run.handed_on.things:
+        return {}
+    reached = Search(run, DATA).reached(run.handed_on.as_meanings)
+    held = [name for name, target in targets.items() if target.first_among(reached)]
+    if (run.cut or run.handed_on.too_many) and len(held) < len(targets):
+        raise ExhaustedError("The text hands on more than the search can follow.")
+    found: dict[str, str] = {}
+    for thing, to in run.handed_on if held else ():  # again one by one: whose fault is it?
+        reached = Search(run, DATA).reached(functools.partial(with_parts, thing))
+        for name in held:
+            if name not in found and (shortcut := targets[name].first_among(reached)):
+                found[name] = f"{shortcut}{HANDED_ON}{to}"
+    return found
+
+
 def _search(run: Interpreter, targets: Targets, expression: str) -> str | None:
     tree = parse(expression.strip(), "eval")
     if tree is None:
         return None
     cut = run.cut
-    found = Search(run, targets).from_candidate(tree)
+    found = targets.first_among(Search(run).from_candidate(tree))
     run.cut = cut if found else run.cut  # what was found needs no more of the text
     return found

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 from importlib.machinery import PathFinder
+from types import ModuleType
 from typing import Any
 
-from mlcourse.grading.shortcuts.interpreter import ATTRIBUTES, Interpreter
+from mlcourse.grading.shortcuts.handed_on import PLAIN_BASES
+from mlcourse.grading.shortcuts.interpreter import ATTRIBUTES, UNKNOWN, Interpreter
 from mlcourse.grading.shortcuts.meanings import (
+    ANYTHING,
     DATA,
     NOTHING,
+    REST,
     Arguments,
     Bound,
     Class,
@@ -24,9 +29,11 @@ from mlcourse.grading.shortcuts.meanings import (
     Meanings,
     More,
     Namespace,
+    Opaque,
     Operation,
     Path,
     Super,
+    bag,
     join,
     listed,
     one,
@@ -38,6 +45,7 @@ GETATTR = Path("builtins.getattr")
 TEXTS = ("__name__", "__qualname__", "__doc__")
 GETTERS = ("__getattribute__", "__getattr__")
 BASES = ("builtins.object", "builtins.type", "types.ModuleType")
+LEADING_ANYWHERE = ("__globals__", "__self__", "__loader__", "__spec__", "__subclasses__", "__builtins__")
 LONGEST_PATH = 300
 LONGEST_LINE = 1_000
 
@@ -47,23 +55,47 @@ def set_attribute(run: Interpreter, owner: Any, name: str, value: Meanings) -> N
     if isinstance(owner, Path) and owner.name == "__main__":
         run.memory.put(run.module.names, name, value, weak=True, lasting=True)
     elif isinstance(owner, Path | Data):
+        run.hand_on(value, f"the attribute {name} of a library")
         run.put(run.patches, _patch_key(owner, name), value, lasting=True)
         if isinstance(owner, Path) and is_class(owner.name):  # its objects have it too
             run.memory.put(run.patches, (Data(), name), value, weak=True, lasting=True)
     elif isinstance(owner, Instance):
-        run.put(owner.attributes, name, value, weak=owner.several)
+        _set_in_instance(run, owner, name, value)
     elif isinstance(owner, Function):
-        run.put(owner.attributes, name, value, lasting=True)
+        known = value and all(isinstance(item, Function | Container) for item in value)
+        code = join(value, NOTHING if known else ANYTHING)  # put together while it runs
+        run.put(owner.attributes, name, code if name == "__code__" else value, lasting=True)
     elif isinstance(owner, Class):
         run.put(owner.namespace.names, name, value, lasting=True)
     elif isinstance(owner, Container) and owner.record:
-        run.put(owner.items, name, value)
+        run.put(owner.items, name, value, weak=True)
+    else:
+        run.hand_on(value, UNKNOWN)
+
+
+def _set_in_instance(run: Interpreter, owner: Instance, name: str, value: Meanings) -> None:
+    run.put(owner.attributes, name, value, weak=True)
+    if name == "__class__":  # it has the methods of another class now
+        for kind in (item for item in value if isinstance(item, Class)):
+            for key, member in kind.namespace.names.items():
+                run.put(owner.attributes, key, bound_to(run, member, kind, one(owner)), weak=True)
+    there = in_class(owner.of, name)
+    setters = in_class(owner.of, "__setattr__")
+    run.call(
+        frozenset(item for item in setters if isinstance(item, Function)),
+        Arguments((one(owner), one(Constant(name)), value)),
+    )
+    for item in there:
+        if isinstance(item, Descriptor) and item.kind == "property":
+            run.call(item.functions, Arguments((one(owner), value)))
+        elif isinstance(item, Instance):
+            run.call(run.attribute(one(item), "__set__"), Arguments((one(owner), value)))
 
 
 def _patch_key(owner: Path | Data, name: str) -> Any:
     """Return one key for all names of the same module."""
     if isinstance(owner, Data):
-        return owner, name
+        return Data(), name
     found = resolve(owner.name)
     return owner.name if found is MISSING else id(found), name
 
@@ -99,19 +131,31 @@ def _of_path(run: Interpreter, owner: Path, name: str) -> Meanings:
         return one(Namespace(owner))
     if name in GETTERS:
         return one(GETATTR) if owner.name in BASES else one(Bound(one(GETATTR), Arguments((one(owner),))))
+    if name in LEADING_ANYWHERE:
+        return ANYTHING
     if owner.name == "ipython" and name == "user_ns":
         return one(Namespace(run.module))
     patched = patch_of(run, owner, name)
     if patched is not None:
         return patched
-    return DATA if len(owner.name) > LONGEST_PATH else one(Path(f"{owner.name}.{name}"))
+    return ANYTHING if len(owner.name) > LONGEST_PATH else one(Path(plainly(f"{owner.name}.{name}")))
+
+
+@functools.lru_cache(maxsize=4096)
+def plainly(name: str) -> str:
+    """Return the shortest name of a module of Python's library: ``os.sys`` is ``sys``."""
+    found = resolve(name)
+    if found is sys.modules:
+        return "sys.modules"
+    own = getattr(found, "__name__", "") if isinstance(found, ModuleType) else ""
+    return own if own.partition(".")[0] in sys.stdlib_module_names else name
 
 
 def _of_data(run: Interpreter, owner: Data, name: str) -> Meanings:
     if name in GETTERS:
         return one(Bound(one(GETATTR), Arguments((DATA,))))
     run.note_method(name)
-    return join(DATA, run.patches.get((owner, name), NOTHING))
+    return join(DATA, run.patches.get((Data(), name), NOTHING))
 
 
 def _of_made(run: Interpreter, owner: Made, name: str) -> Meanings:
@@ -127,17 +171,30 @@ def _of_made(run: Interpreter, owner: Made, name: str) -> Meanings:
 def _of_function(run: Interpreter, owner: Function, name: str) -> Meanings:
     if name in owner.attributes:
         return owner.attributes[name]
-    if name in ("__call__", "__wrapped__", "__func__", "__code__", "__closure__"):
+    if name in ("__call__", "__wrapped__", "__func__", "__code__"):
         return one(owner)
+    if name == "__closure__":
+        return bag(one(Container({"cell_contents": _around(owner)}, record=True)))
     if name == "__globals__":
         return one(Namespace(owner.scope.module))
     if name == "__annotations__":
         return _annotations(run, owner)
     if name in TEXTS:
         return _text_of(owner.node, name)
-    if name in ("__defaults__", "__kwdefaults__"):
+    if name == "__defaults__":
         return listed(*owner.defaults.values())
+    if name == "__kwdefaults__":
+        return bag(*owner.defaults.values())
     return one(Operation(owner, name)) if name == "__get__" else NOTHING
+
+
+def _around(owner: Function) -> Meanings:
+    """Return what an inner function may find around it."""
+    found, scope = [NOTHING], owner.scope
+    while scope.parent is not None:
+        found += scope.names.values()
+        scope = scope.parent
+    return join(*found)
 
 
 def _text_of(node: Any, name: str) -> Meanings:
@@ -157,12 +214,19 @@ def _annotations(run: Interpreter, owner: Function) -> Meanings:
     return one(Container(items))
 
 
+def _of_descriptor(run: Interpreter, owner: Descriptor, name: str) -> Meanings:
+    """Return the decorator of a property's other functions."""
+    return one(Bound(one(Path("builtins.property")), Arguments((owner.functions,))))
+
+
 def _of_bound(run: Interpreter, owner: Bound, name: str) -> Meanings:
     if name in ("func", "__func__", "__wrapped__"):
         return owner.functions
-    if name in ("args", "__self__", "keywords"):
+    if name == "keywords":
+        return one(Container({**dict(owner.arguments.keywords), REST: owner.arguments.rest}, keyed=True))
+    if name in ("args", "__self__"):
         return listed(*owner.arguments.positional, owner.arguments.everything())
-    return one(owner) if name == "__call__" else NOTHING
+    return one(owner) if name == "__call__" else join(one(owner), DATA)  # whatever it does, it may call its functions
 
 
 def lineage(owner: Class) -> list[Class | Path]:
@@ -185,6 +249,13 @@ def _age(meaning: Any) -> tuple[int, str]:
     return getattr(meaning, "serial", -1), getattr(meaning, "name", "")
 
 
+def spellings(owner: Class, name: str) -> tuple[str, ...]:
+    """Return the names under which an attribute may stand: ``_C__x`` is ``__x`` inside the class ``C``."""
+    prefix = f"_{owner.node.name.lstrip('_')}"
+    private = name.startswith("__") and not name.endswith("__")
+    return (name, f"{prefix}{name}" if private else name.removeprefix(prefix))
+
+
 def in_class(owner: Class, name: str) -> Meanings:
     """Return what a class or one of its bases has under this name, as it stands there."""
     return _in_line(lineage(owner), name)
@@ -194,7 +265,7 @@ def _in_line(line: list[Class | Path], name: str) -> Meanings:
     for current in line:
         if not isinstance(current, Class):
             continue
-        for spelling in (name, name.removeprefix(f"_{current.node.name.lstrip('_')}")):  # ``_C__x`` is ``__x`` inside
+        for spelling in spellings(current, name):
             if spelling in current.namespace.names:
                 return current.namespace.names[spelling]
     installed = (base for base in line if isinstance(base, Path) and base.name not in BASES)
@@ -224,9 +295,12 @@ def _of_class(run: Interpreter, owner: Class, name: str) -> Meanings:
         return one(Namespace(owner))
     if name in ("__bases__", "__mro__", "__base__"):
         return join(owner.bases, listed(owner.bases)) if name == "__base__" else listed(owner.bases)
+    if name == "__subclasses__":
+        return ANYTHING
     found = in_class(owner, name)
     if all(isinstance(item, Path) for item in found):
         note_getters(run, owner)
+        note_callable_by_base(run, owner, found)
     if not found and name in TEXTS:
         return _text_of(owner.node, name)
     return bound_to(run, found, owner, NOTHING)
@@ -236,6 +310,13 @@ def note_getters(run: Interpreter, owner: Class, names: tuple[str, ...] = GETTER
     """Tell the search what may answer for an attribute in place of a class, or of its metaclass."""
     for name in names:
         run.note(frozenset(item for item in in_class(owner, name) if isinstance(item, Function)))
+
+
+def note_callable_by_base(run: Interpreter, owner: Class, found: Meanings) -> None:
+    """Tell the search that a method of a library may call the student's own ones."""
+    bases = {item.name.rpartition(".")[0] for item in found if isinstance(item, Path)}
+    if bases - PLAIN_BASES:
+        run.note(one(owner), with_data=True)
 
 
 def ancestors(owner: Class) -> Meanings:
@@ -251,13 +332,14 @@ def ancestors(owner: Class) -> Meanings:
 
 def _of_instance(run: Interpreter, owner: Instance, name: str) -> Meanings:
     note_getters(run, owner.of, GETTERS[:1])
-    for spelling in (name, name.removeprefix(f"_{owner.of.node.name.lstrip('_')}")):
-        if spelling in owner.attributes:
-            return owner.attributes[spelling]
+    kept = [owner.attributes[spelling] for spelling in spellings(owner.of, name) if spelling in owner.attributes]
+    if kept:
+        return join(*kept)
     if name in ("__dict__", "__class__"):
         return one(Namespace(owner) if name == "__dict__" else owner.of)
     found = in_class(owner.of, name)
     if found:
+        note_callable_by_base(run, owner.of, found)
         return bound_to(run, found, owner.of, one(owner))
     note_getters(run, owner.of)
     fallback = bound_to(run, in_class(owner.of, "__getattr__"), owner.of, one(owner))
@@ -274,8 +356,10 @@ def _of_super(run: Interpreter, owner: Super, name: str) -> Meanings:
 
 
 def _of_container(run: Interpreter, owner: Container, name: str) -> Meanings:
-    if not owner.record:
+    if not owner.record or name in ("_replace", "_make", "_asdict"):
         return one(Operation(owner, name))
+    if name == "__dict__":
+        return one(owner)
     found = owner.element(one(Constant(name)))
     if not found and owner in run.beside.values():  # a module may answer for what it does not hold
         return run.call(owner.items.get("__getattr__", NOTHING), Arguments((one(Constant(name)),)))
@@ -293,6 +377,8 @@ def _of_more(run: Interpreter, owner: More, name: str) -> Meanings:
 ATTRIBUTES.update(
     {
         More: _of_more,
+        Opaque: _of_more,
+        Descriptor: _of_descriptor,
         Path: _of_path,
         Data: _of_data,
         Made: _of_made,

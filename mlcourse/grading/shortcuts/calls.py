@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from mlcourse.grading.shortcuts.attributes import ancestors, in_class
+from mlcourse.grading.shortcuts.attributes import ancestors, in_class, lineage
 from mlcourse.grading.shortcuts.elements import loosen_in_library
-from mlcourse.grading.shortcuts.interpreter import CALLS, MAX_CALLS, MAX_DEPTH, Interpreter
-from mlcourse.grading.shortcuts.known import KNOWN, WRAPPERS
+from mlcourse.grading.shortcuts.handed_on import PLAIN_BASES, called_by_python, only_calls, only_looks
+from mlcourse.grading.shortcuts.interpreter import CALLS, MAX_CALLS, MAX_DEPTH, UNKNOWN, Interpreter
+from mlcourse.grading.shortcuts.known import KNOWN, TRANSPARENT, WRAPPERS, canonical
 from mlcourse.grading.shortcuts.meanings import (
+    ANYTHING,
     DATA,
     NOTHING,
     REST,
@@ -25,14 +27,18 @@ from mlcourse.grading.shortcuts.meanings import (
     Made,
     Meanings,
     More,
+    Opaque,
     Operation,
     Path,
+    bag,
     functions_in,
+    generated,
     join,
     one,
+    several,
     texts,
 )
-from mlcourse.grading.shortcuts.names import is_class
+from mlcourse.grading.shortcuts.names import is_class, is_door
 from mlcourse.grading.shortcuts.operations import operate
 from mlcourse.grading.shortcuts.scopes import Scope
 
@@ -41,11 +47,18 @@ THEMSELVES = ("fit", "to", "double", "float", "cpu", "cuda", "eval", "train", "r
 
 def _function(run: Interpreter, function: Function, arguments: Arguments) -> Meanings:
     """Follow a call of a student's function with its arguments."""
+    replaced = function.attributes.get("__code__", NOTHING) - one(function)
+    if replaced:
+        return join(run.call(replaced, arguments), _follow_call(run, function, arguments))
+    return _follow_call(run, function, arguments)
+
+
+def _follow_call(run: Interpreter, function: Function, arguments: Arguments) -> Meanings:
     key: Any = (function, arguments, run.memory.changes)
     if key in run.running:  # a recursion that tells nothing new
         return NOTHING
     if key in run.results:
-        return run.results[key]
+        return several(run.results[key])  # objects that this call would make again
     if run.depth >= MAX_CALLS:  # from here on, what comes as data makes no difference
         given = arguments.everything()
         key = (function.node, run.leads.around(function), run.leads.marks(given), run.memory.turns)
@@ -86,8 +99,10 @@ def run_body(run: Interpreter, function: Function, names: dict[str, Meanings]) -
         if isinstance(node, ast.Lambda):
             return run.evaluate(node.body)
         run.block(node.body)
-    generated = one(Container({REST: scope.yields})) if scope.yields else NOTHING
-    return join(scope.returns, generated)
+    if not scope.generates and not isinstance(node, ast.AsyncFunctionDef):
+        return scope.returns
+    run.hand_on(scope.returns if scope.generates else NOTHING, "StopIteration")
+    return join(scope.returns, generated(scope.yields, by=one(function)))  # it runs when somebody takes from it
 
 
 def parameters(function: Function, arguments: Arguments) -> dict[str, Meanings]:
@@ -95,9 +110,11 @@ def parameters(function: Function, arguments: Arguments) -> dict[str, Meanings]:
     accepted = function.node.args
     places = [*accepted.posonlyargs, *accepted.args]
     given = dict(arguments.keywords)
+    changed = join(function.attributes.get("__defaults__", NOTHING), function.attributes.get("__kwdefaults__", NOTHING))
+    other = join(NOTHING, *(item.values() for item in changed if isinstance(item, Container)))
     names: dict[str, Meanings] = {}
     for index, place in enumerate([*places, *accepted.kwonlyargs]):
-        default = join(arguments.rest, function.defaults.get(place.arg, NOTHING))
+        default = join(arguments.rest, function.defaults.get(place.arg, NOTHING), other)
         value = given.pop(place.arg, default)
         names[place.arg] = arguments.positional[index] if index < min(len(places), len(arguments.positional)) else value
     if accepted.vararg is not None:
@@ -120,9 +137,18 @@ def _class(run: Interpreter, owner: Class, arguments: Arguments) -> Meanings:
     if own:
         run.call(own, Arguments((one(made),)).then(arguments))
     else:
-        fields = [line.target.id for line in owner.node.body if _is_field(line)]  # type: ignore[attr-defined]
+        kinds = [kind for kind in reversed(lineage(owner)) if isinstance(kind, Class)]
+        fields = [line.target.id for kind in kinds for line in kind.node.body if _is_field(line)]  # type: ignore[attr-defined]
         made.attributes.update(zip(fields, arguments.positional, strict=False))
         made.attributes.update(arguments.keywords)
+        run.memory.changes += bool(arguments.positional or arguments.keywords)
+        run.hand_on(join(arguments.rest, *arguments.positional[len(fields) :]), f"an object of {owner.node.name}")
+    line = lineage(owner)
+    by_python = join(*(called_by_python(kind) for kind in line if isinstance(kind, Class)))
+    run.hand_on(one(Bound(by_python, Arguments((one(made),)))) if by_python else NOTHING, "Python itself")
+    base = next((base.name for base in line if isinstance(base, Path) and base.name not in PLAIN_BASES), "")
+    if base:
+        run.hand_on(join(one(made), arguments.everything()), base)
     makers = frozenset(item for item in in_class(owner, "__new__") if isinstance(item, Function))
     return join(one(made), run.call(makers, Arguments((one(owner),)).then(arguments)))
 
@@ -151,23 +177,38 @@ def _bound(run: Interpreter, owner: Bound, arguments: Arguments) -> Meanings:
 
 def _path(run: Interpreter, owner: Path, arguments: Arguments) -> Meanings:
     """Call something that is installed."""
+    owner = Path(canonical(owner.name))
     if owner.name in KNOWN:
         return KNOWN[owner.name](run, arguments)
     run.note(arguments.everything(), with_data=True)
+    if only_looks(owner.name):
+        return DATA
     taken = loosen_in_library(run, arguments)
+    if is_door(owner.name):
+        return one(owner)
+    inside = functions_in(arguments.everything())
+    if owner.name in TRANSPARENT and owner.name not in WRAPPERS:  # with settings it decorates when it is called again
+        return join(DATA, inside) if inside else one(owner)
+    if run.suspicious(owner.name) and is_class(owner.name):
+        return one(Made(owner.name))
+    if only_calls(owner.name):
+        run.call_back(arguments)
+    elif owner.name not in TRANSPARENT:
+        run.hand_on(arguments.everything(), owner.name)
     if owner.name in WRAPPERS:
-        inside = functions_in(arguments.everything())
         return one(Bound(inside)) if inside else one(owner)
-    return one(Made(owner.name)) if run.suspicious(owner.name) and is_class(owner.name) else join(DATA, taken)
+    return join(DATA, taken)
 
 
 def _made(run: Interpreter, owner: Made, arguments: Arguments) -> Meanings:
     run.note(arguments.everything(), with_data=True)
+    run.hand_on(arguments.everything(), f"{owner.path}.{owner.method}")
     return one(Made(owner.path)) if owner.method in THEMSELVES else DATA
 
 
 def _data(run: Interpreter, owner: Data, arguments: Arguments) -> Meanings:
     run.note(arguments.everything(), with_data=True)
+    run.hand_on(arguments.everything(), "a value that is known only when the code runs")
     return join(DATA, loosen_in_library(run, arguments))
 
 
@@ -176,12 +217,14 @@ def _descriptor(run: Interpreter, owner: Descriptor, arguments: Arguments) -> Me
 
 
 def _container(run: Interpreter, owner: Container, arguments: Arguments) -> Meanings:
+    run.hand_on(arguments.everything(), UNKNOWN)
     return one(owner) if owner.record else NOTHING
 
 
 def _getter(run: Interpreter, owner: Getter, arguments: Arguments) -> Meanings:
     if owner.kind == "item":
-        return run.element(arguments.at(0), owner.names)
+        element = run.element(arguments.at(0), owner.names)
+        return join(element, bag(element)) if len(owner.names) > 1 else element
     found = NOTHING
     for name in texts(owner.names):
         current = arguments.at(0)
@@ -189,15 +232,26 @@ def _getter(run: Interpreter, owner: Getter, arguments: Arguments) -> Meanings:
             current = run.attribute(current, part)
             run.note(current, used=False)
         found = join(found, current)
-    return run.call(found, Arguments()) if owner.kind == "method" else found
+    if len(texts(owner.names)) < len(owner.names):
+        found = join(found, ANYTHING)  # a name that is known only when the code runs
+    if owner.kind == "method":
+        return run.call(found, Arguments())
+    return join(found, bag(found)) if len(owner.names) > 1 else found
 
 
 def _of_more(run: Interpreter, owner: More, arguments: Arguments) -> Meanings:
     return one(owner)
 
 
+def _opaque(run: Interpreter, owner: Opaque, arguments: Arguments) -> Meanings:
+    run.note(arguments.everything(), with_data=True)
+    run.hand_on(arguments.everything(), "a value that is known only when the code runs")
+    return one(owner) | DATA
+
+
 CALLS.update(
     {
+        Opaque: _opaque,
         More: _of_more,
         Function: _function,
         Class: _class,
@@ -222,6 +276,8 @@ def decorated(run: Interpreter, made: Any, decorators: list[ast.expr]) -> Meanin
         with run.overheard(named):
             callee = run.evaluate(decorator, used=False)
         made.attached = join(made.attached, *(_installed(meanings) for meanings in named))
+        if not callee:
+            run.hand_on(current, UNKNOWN)
         result = run.call(callee, Arguments((current,)))
         current = result if result - DATA else current  # of an unknown decorator: it wraps
     return current

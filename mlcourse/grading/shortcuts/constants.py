@@ -17,6 +17,7 @@ from mlcourse.grading.shortcuts.meanings import (
     Container,
     Instance,
     Meanings,
+    bag,
     join,
     one,
     texts,
@@ -24,6 +25,7 @@ from mlcourse.grading.shortcuts.meanings import (
 
 LONGEST = 2_000
 MOST = 16
+LONGEST_LIST = 200
 PLAIN_METHODS = ("lower", "upper", "strip", "lstrip", "rstrip", "swapcase", "capitalize", "casefold", "title")
 EVALUATED = (
     *("partition", "rpartition", "format_map", "center", "ljust", "rjust", "zfill", "expandtabs", "translate"),
@@ -38,6 +40,7 @@ def glue(parts: Iterable[Meanings]) -> Meanings:
     whole, others = [""], False
     for part in parts:
         ends = texts(part)
+        others = others or not part
         longer = [a + b for a, b in itertools.islice(itertools.product(whole, ends), MOST)]
         others = others or len(ends) < len(part) or len(longer) < len(whole) * len(ends)
         whole = [text for text in longer if len(text) <= LONGEST]
@@ -56,7 +59,7 @@ def combine(operator: ast.operator, left: Meanings, right: Meanings) -> Meanings
             return repeated
     if isinstance(operator, ast.Mod) and texts(left):
         whole = join(*(evaluated(str.__mod__, text, Arguments((right,))) for text in texts(left)))
-        return whole or format_text(left, right)
+        return whole or format_text(left, right) or DATA
     containers = [item for item in (*left, *right) if isinstance(item, Container)]
     if containers:
         return one(_merged(containers))
@@ -150,7 +153,7 @@ def _value(meanings: Meanings) -> Any:
         return meaning.value
     if not isinstance(meaning, Container) or REST in meaning.items:
         raise ValueError("this is no constant")
-    ordered = meaning.in_order()
+    ordered = None if meaning.keyed else meaning.in_order()
     if ordered is not None:
         return tuple(_value(part) for part in ordered)
     return {key: _value(part) for key, part in meaning.items.items()}
@@ -162,9 +165,10 @@ def _whole(text: str) -> Meanings:
 
 
 def _with_texts(method: Callable[..., str], text: str, arguments: tuple[Meanings, ...]) -> Meanings:
-    words = [texts(part)[:1] for part in arguments[:2]]
-    if not all(words) or any(len(word[0]) > LONGEST for word in words):
-        return NOTHING
+    words = [texts(part) for part in arguments[:2]]
+    unclear = len(arguments) > len(words) or any(len(part) != 1 for part in arguments)
+    if unclear or not all(words) or any(len(word[0]) > LONGEST for word in words):
+        return DATA
     try:
         return _whole(method(text, *(word[0] for word in words)))
     except TypeError:  # the wrong number of arguments
@@ -186,4 +190,5 @@ def _joined(separator: str, parts: Meanings) -> Meanings:
 
 def _split(text: str, separators: list[str]) -> Meanings:
     words = text.split(separators[0]) if separators and separators[0] else text.split()
-    return one(Container(dict(enumerate(one(Constant(word)) for word in words[:200]))))
+    known = [one(Constant(word)) for word in words[:LONGEST_LIST]]
+    return bag(*known, DATA) if len(words) > len(known) else one(Container(dict(enumerate(known))))

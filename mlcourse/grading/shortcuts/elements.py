@@ -6,25 +6,31 @@ from collections.abc import Callable
 from typing import Any
 
 from mlcourse.grading.shortcuts.attributes import in_namespace, module_named, set_in_namespace
-from mlcourse.grading.shortcuts.interpreter import ELEMENTS, Interpreter
+from mlcourse.grading.shortcuts.interpreter import ELEMENTS, MAX_CALLS, UNKNOWN, Interpreter
 from mlcourse.grading.shortcuts.meanings import (
+    ANYTHING,
     DATA,
+    GIVEN,
     NOTHING,
     REST,
     Arguments,
+    Bound,
     Class,
     Constant,
     Container,
     Data,
+    Function,
     Instance,
     Meanings,
     More,
     Namespace,
+    Opaque,
     Path,
     join,
     one,
     texts,
 )
+from mlcourse.grading.shortcuts.names import is_door
 
 
 def set_element(run: Interpreter, owner: Any, keys: Meanings, value: Meanings) -> None:
@@ -32,15 +38,19 @@ def set_element(run: Interpreter, owner: Any, keys: Meanings, value: Meanings) -
     if isinstance(owner, Container):
         known = [key.value for key in keys if isinstance(key, Constant)]
         for key in known if known and len(known) == len(keys) else [REST]:
-            run.put(owner.items, key, value if key != REST else join(owner.items.get(REST, NOTHING), value))
+            run.put(owner.items, key, value, weak=True)
     elif isinstance(owner, Namespace):
         for name in texts(keys):
             set_in_namespace(run, owner.owner, name, value)
+        if not all_known(run, keys):
+            run.hand_on(value, UNKNOWN)
     elif owner == Path("sys.modules"):
         for name in texts(keys):
             run.put(run.patches, ("sys.modules", name), value, lasting=True)
-    elif isinstance(owner, Instance):
-        run.call(run.attribute(one(owner), "__setitem__"), Arguments((keys, value)))
+    elif isinstance(owner, Instance) and (setter := run.attribute(one(owner), "__setitem__")):
+        run.call(setter, Arguments((keys, value)))
+    else:
+        run.hand_on(value, UNKNOWN)
 
 
 def loosen(run: Interpreter, owner: Any) -> None:
@@ -51,7 +61,8 @@ def loosen(run: Interpreter, owner: Any) -> None:
 
 def rearrange(run: Interpreter, owner: Any, change: Callable[[list[Meanings]], Any]) -> None:
     """Change the elements of a list in their order where all is known, and loosen it otherwise."""
-    ordered = owner.in_order() if isinstance(owner, Container) and run.certain and not owner.keyed else None
+    plain = isinstance(owner, Container) and run.certain and not owner.keyed and not owner.several
+    ordered = owner.in_order() if plain else None
     if ordered is None:
         loosen(run, owner)
         return
@@ -88,34 +99,71 @@ def loosen_in_library(run: Interpreter, arguments: Arguments) -> Meanings:
     for container in containers:
         loosen(run, container)
     elements = join(*(container.values() for container in containers))
-    return join(elements, *(one(Container(dict(part.items), keyed=part.keyed)) for part in containers))
+    if len(containers) == 1:
+        return elements | one(Container(dict(containers[0].items), keyed=containers[0].keyed))
+    return elements | one(Container({REST: elements})) if containers else NOTHING
 
 
 def _of_container(run: Interpreter, owner: Container, keys: Meanings) -> Meanings:
-    return owner.element(keys)
+    found = owner.element(keys)
+    if not owner.made_by:
+        return found
+    run.note(owner.made_by, with_data=True)
+    if run.depth >= MAX_CALLS - 1:
+        return found
+    made = run.call(owner.made_by, Arguments(rest=found | DATA))  # again: names may mean something else by now
+    return join(found, made, *(item.values() for item in made if isinstance(item, Container))) - owner.made_by
 
 
 def _of_namespace(run: Interpreter, owner: Namespace, keys: Meanings) -> Meanings:
-    return join(*(in_namespace(run, owner.owner, name) for name in texts(keys)))
+    named = join(*(in_namespace(run, owner.owner, name) for name in texts(keys)))
+    return named if all_known(run, keys) else join(named, any_part(owner))
+
+
+def all_known(run: Interpreter, names: Meanings) -> bool:
+    """Return whether all of these are texts that the search knows.
+
+    No name that leads on is given by the grader, and nobody is accused for what a parameter might be.
+    """
+    return bool(names or run.searching) and len(texts(names)) == len(names - GIVEN)
+
+
+def any_part(owner: Namespace) -> Meanings:
+    """Return what may stand in a namespace under a name that is known only when the code runs."""
+    if isinstance(owner.owner, Path):
+        return one(Opaque(owner.owner.name)) | DATA
+    if isinstance(owner.owner, Instance):
+        return join(*owner.owner.attributes.values())
+    inside = owner.owner.namespace if isinstance(owner.owner, Class) else owner.owner
+    return join(*getattr(inside, "names", {}).values())
 
 
 def _of_path(run: Interpreter, owner: Path, keys: Meanings) -> Meanings:
     if owner.name == "sys.modules":
-        return join(*(module_named(run, name) for name in texts(keys)))
+        unknown = NOTHING if all_known(run, keys) else ANYTHING
+        return join(*(module_named(run, name) for name in texts(keys)), unknown)
     if owner.name == "builtins":
         return join(*(run.attribute(one(owner), name) for name in texts(keys)))
-    return DATA
+    return one(owner) if is_door(owner.name) else DATA
 
 
 def _of_instance(run: Interpreter, owner: Instance, keys: Meanings) -> Meanings:
     for method, arguments in (("__getitem__", Arguments((keys,))), ("__iter__", Arguments())):
-        if found := run.attribute(one(owner), method):
+        if (found := run.attribute(one(owner), method)) and not all(isinstance(item, Path) for item in found):
             given = run.call(found, arguments)
-            return given if method == "__getitem__" else run.element(given - one(owner))
-    return NOTHING
+            if method == "__getitem__":
+                return given
+            return join(run.element(given - one(owner)), call_next(run, given))
+    return join(call_next(run, one(owner)), *owner.attributes.values())
 
 
-def _of_class(run: Interpreter, owner: Class, keys: Meanings) -> Meanings:
+def call_next(run: Interpreter, owners: Meanings) -> Meanings:
+    """Return what the student's own iterators give."""
+    own = frozenset(item for item in owners if isinstance(item, Instance))
+    return run.call(run.attribute(own, "__next__"), Arguments())
+
+
+def _of_class(run: Interpreter, owner: Class | Function, keys: Meanings) -> Meanings:
     return one(owner)
 
 
@@ -131,9 +179,16 @@ def _of_more(run: Interpreter, owner: More, keys: Meanings) -> Meanings:
     return one(owner)
 
 
+def _of_bound(run: Interpreter, owner: Bound, keys: Meanings) -> Meanings:
+    return one(owner) | DATA
+
+
 ELEMENTS.update(
     {
         More: _of_more,
+        Opaque: _of_more,
+        Bound: _of_bound,
+        Function: _of_class,
         Container: _of_container,
         Namespace: _of_namespace,
         Path: _of_path,

@@ -4,34 +4,61 @@ from __future__ import annotations
 
 import ast
 import builtins
-import itertools
 from typing import Any
 
 from mlcourse.grading.shortcuts.attributes import patch_of
+from mlcourse.grading.shortcuts.calls import call_method
 from mlcourse.grading.shortcuts.constants import combine, evaluated, glue, sliced
-from mlcourse.grading.shortcuts.interpreter import EXPRESSIONS, Interpreter, look_at_parts
+from mlcourse.grading.shortcuts.interpreter import EXPRESSIONS, UNKNOWN, Interpreter, look_at_parts
 from mlcourse.grading.shortcuts.meanings import (
     DATA,
     NOTHING,
     REST,
     Arguments,
+    Class,
     Constant,
     Container,
+    Data,
     Function,
+    Instance,
     Meanings,
     Namespace,
     Path,
     bag,
+    generated,
     join,
     listed,
     one,
+    several,
 )
-from mlcourse.grading.shortcuts.operations import looped
+from mlcourse.grading.shortcuts.operations import looped, merge
 from mlcourse.grading.shortcuts.scopes import Scope, bindings_of
 
 LONGEST_DISPLAY = 500
 NOTEBOOK_NAMES = ("get_ipython", "display", "In", "exit", "quit")
 NAMES_OF_MODULES = {"__name__": Constant("__main__"), "__builtins__": Path("builtins")}
+OPERATORS: dict[type, str] = {
+    ast.Add: "add",
+    ast.Sub: "sub",
+    ast.Mult: "mul",
+    ast.MatMult: "matmul",
+    ast.Div: "truediv",
+    ast.FloorDiv: "floordiv",
+    ast.Mod: "mod",
+    ast.Pow: "pow",
+    ast.LShift: "lshift",
+    ast.RShift: "rshift",
+    ast.BitOr: "or",
+    ast.BitXor: "xor",
+    ast.BitAnd: "and",
+}
+UNARY: dict[type, str] = {
+    ast.USub: "__neg__",
+    ast.UAdd: "__pos__",
+    ast.Invert: "__invert__",
+    ast.Not: "__bool__",
+}
+COMPARISONS: dict[type, str] = {ast.Lt: "lt", ast.Gt: "gt", ast.LtE: "le", ast.GtE: "ge", ast.NotEq: "ne"}
 ENDING = ("builtins.exit", "builtins.quit", "sys.exit", "os._exit", "os.abort")
 
 
@@ -47,6 +74,9 @@ def _name(run: Interpreter, node: ast.Name) -> Meanings:
         return found
     if node.id == "__name__" and run.scope.module.name:
         return one(Constant(run.scope.module.name))
+    hidden = _in_own_class(run, node.id)
+    if hidden is not None:
+        return hidden
     if node.id in NAMES_OF_MODULES:
         return one(NAMES_OF_MODULES[node.id])
     if hasattr(builtins, node.id) or node.id in NOTEBOOK_NAMES:
@@ -60,6 +90,16 @@ def _name(run: Interpreter, node: ast.Name) -> Meanings:
     return NOTHING
 
 
+def _in_own_class(run: Interpreter, name: str) -> Meanings | None:
+    """Return what the class around means by ``__class__``, and by a name such as ``__x``, which Python spells out."""
+    scope: Scope | None = run.scope
+    while scope is not None and not isinstance(scope.owner, Class):
+        scope = scope.parent
+    if scope is None or not name.startswith("__"):
+        return None
+    return one(scope.owner) if name == "__class__" else run.scope.find(f"_{scope.owner.node.name.lstrip('_')}{name}")
+
+
 def _attribute(run: Interpreter, node: ast.Attribute) -> Meanings:
     return run.attribute(run.evaluate(node.value, used=False), node.attr)
 
@@ -67,20 +107,29 @@ def _attribute(run: Interpreter, node: ast.Attribute) -> Meanings:
 def _subscript(run: Interpreter, node: ast.Subscript) -> Meanings:
     owners = run.evaluate(node.value, used=False)
     if not isinstance(node.slice, ast.Slice):
-        return run.element(owners, run.evaluate(node.slice))
+        keys = run.evaluate(node.slice)
+        if any(isinstance(owner, Path | Data) for owner in owners):
+            functions = (key for key in run.leads.among(keys) if isinstance(key, Path | Function))
+            run.hand_on(frozenset(functions), "a subscript of a library")
+        return run.element(owners, keys)
     bounds = [run.evaluate(part) for part in (node.slice.lower, node.slice.upper, node.slice.step)]
     parts = [sliced(owner, *bounds) or _any_slice(run, owner) for owner in owners]
     return join(*parts)
 
 
 def _any_slice(run: Interpreter, owner: Any) -> Meanings:
-    return one(owner) if isinstance(owner, Container) else run.element(one(owner))
+    if isinstance(owner, Container):
+        return one(owner)
+    found = run.element(one(owner))
+    return join(found, bag(found)) if isinstance(owner, Instance) else found
 
 
 def _call(run: Interpreter, node: ast.Call) -> Meanings:
     callees = run.evaluate(node.func, used=False)
     run.note(frozenset(callee for callee in callees if isinstance(callee, Path)))  # as a whole
     arguments = _arguments(run, node)
+    if not callees:
+        run.hand_on(arguments.everything(), UNKNOWN)
     if any(isinstance(callee, Path) and callee.name in ENDING for callee in callees):
         run.fails_here()
     return run.call(callees, arguments)
@@ -89,16 +138,20 @@ def _call(run: Interpreter, node: ast.Call) -> Meanings:
 def _arguments(run: Interpreter, node: ast.Call) -> Arguments:
     positional: list[Meanings] = []
     keywords: dict[str, Meanings] = {}
-    rest = NOTHING
+    rest, unknown = NOTHING, False
     for part in node.args:
         value = run.evaluate(part.value if isinstance(part, ast.Starred) else part)
         if not isinstance(part, ast.Starred):
-            positional.append(value)
+            if unknown:  # in which place it stands
+                rest = join(rest, value)
+            else:
+                positional.append(value)
             continue
         ordered = [item.in_order() for item in value if isinstance(item, Container)]
         if len(ordered) == len(value) == 1 and ordered[0] is not None:
             positional.extend(ordered[0])
         else:
+            unknown = True
             rest = join(rest, looped(run, value))
     for word in node.keywords:
         value = run.evaluate(word.value)
@@ -145,8 +198,25 @@ def _binary(run: Interpreter, node: ast.BinOp) -> Meanings:
         right = run.evaluate(step.right)
         if isinstance(step.op, ast.Div | ast.FloorDiv | ast.Mod) and right == one(Constant(0)):
             run.fails_here()
-        value = combine(step.op, value, right)
+        value = operated(run, step.op, value, right)
     return value
+
+
+def operated(run: Interpreter, operator: ast.operator, left: Meanings, right: Meanings, begin: str = "") -> Meanings:
+    """Return what two things give with an operator between them; of the student's own objects, what their method does.
+
+    ``begin`` is ``"i"`` for ``+=`` and its kin.
+    """
+    plain = combine(operator, left, right)
+    if DATA.issuperset(left | right):
+        return plain
+    name = OPERATORS[type(operator)]
+    ways = [(left, f"__{name}__", right), (right, f"__r{name}__", left)]
+    ways += [(left, f"__{begin}{name}__", right)] if begin else []
+    own = join(*(call_method(run, owner, method, Arguments((other,))) for owner, method, other in ways))
+    if left >= DATA or right >= DATA:
+        run.hand_on(left | right, "an operator")
+    return join(plain, own)
 
 
 def _any_of(run: Interpreter, node: ast.BoolOp) -> Meanings:
@@ -163,7 +233,7 @@ def _unary(run: Interpreter, node: ast.UnaryOp) -> Meanings:
     numbers = [item.value for item in values if isinstance(item, Constant) and isinstance(item.value, int)]
     if isinstance(node.op, ast.USub) and numbers and len(numbers) == len(values):
         return frozenset(Constant(-number) for number in numbers)
-    return DATA
+    return join(DATA, call_method(run, values, UNARY[type(node.op)]))
 
 
 def _walrus(run: Interpreter, node: ast.NamedExpr) -> Meanings:
@@ -196,7 +266,7 @@ def _dict(run: Interpreter, node: ast.Dict) -> Meanings:
             _add(items, run.evaluate(key), found)
             continue
         for part in found:
-            items.update(part.items if isinstance(part, Container) else {})
+            merge(items, part.items if isinstance(part, Container) else {})
             namespaces |= one(part) if isinstance(part, Namespace) else NOTHING
     return join(one(Container(items, keyed=True)), namespaces)
 
@@ -219,11 +289,22 @@ def _comprehension(run: Interpreter, node: ast.ListComp | ast.SetComp | ast.Gene
             assign(run, part.target, first if index == 0 else looped(run, run.evaluate(part.iter)))
             for condition in part.ifs:
                 run.evaluate(condition)
+        if isinstance(node, ast.GeneratorExp):  # all of it runs when somebody takes from it
+            return generated(run.evaluate(node.elt), by=one(_as_function(run, node)))
         if not isinstance(node, ast.DictComp):
-            return bag(run.evaluate(node.elt))
+            return bag(several(run.evaluate(node.elt)))
         items: dict[Any, Meanings] = {}
-        _add(items, run.evaluate(node.key), run.evaluate(node.value))
+        _add(items, run.evaluate(node.key), several(run.evaluate(node.value)))
         return one(Container(items, keyed=True))
+
+
+def _as_function(run: Interpreter, node: ast.GeneratorExp) -> Function:
+    """Return a function that does what a generator does when somebody takes from it."""
+    if node not in run.lazy:
+        accepted = ast.arguments([], [], None, [], [], None, [])
+        run.lazy[node] = ast.Lambda(accepted, ast.ListComp(node.elt, node.generators))
+    outside = run.scope.parent if run.scope.kind == "comprehension" and run.scope.parent else run.scope
+    return Function(run.lazy[node], outside)
 
 
 def _text(run: Interpreter, node: ast.JoinedStr) -> Meanings:
@@ -242,14 +323,23 @@ def _await(run: Interpreter, node: ast.Await) -> Meanings:
 
 def _yield(run: Interpreter, node: ast.Yield | ast.YieldFrom) -> Meanings:
     value = run.evaluate(node.value)
-    run.scope.yields = join(run.scope.yields, looped(run, value) if isinstance(node, ast.YieldFrom) else value)
-    return DATA
+    taken = looped(run, value) if isinstance(node, ast.YieldFrom) else value
+    run.scope.yields = join(run.scope.yields, taken)
+    run.scope.generates = True
+    return join(DATA, taken) if isinstance(node, ast.YieldFrom) else DATA
 
 
 def _comparison(run: Interpreter, node: ast.Compare) -> Meanings:
-    for part in itertools.chain([node.left], node.comparators):
-        run.evaluate(part)
-    return DATA
+    values = [run.evaluate(part) for part in (node.left, *node.comparators)]
+    found = [DATA]
+    if not any(isinstance(item, Instance) for value in values for item in value):
+        return DATA
+    for operator, left, right in zip(node.ops, values, values[1:], strict=False):
+        name = COMPARISONS.get(type(operator), "eq")
+        inside = isinstance(operator, ast.In | ast.NotIn)
+        for owner, other in ((right, left),) if inside else ((left, right), (right, left)):
+            found.append(call_method(run, owner, "__contains__" if inside else f"__{name}__", Arguments((other,))))
+    return join(*found)
 
 
 EXPRESSIONS.update(

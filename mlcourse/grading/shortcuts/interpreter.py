@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from mlcourse.grading.shortcuts.handed_on import HandedOn
 from mlcourse.grading.shortcuts.leads import Leads
 from mlcourse.grading.shortcuts.meanings import (
     DATA,
     MORE,
     NOTHING,
     Arguments,
+    Bound,
     Class,
     Constant,
     Container,
@@ -26,6 +28,7 @@ from mlcourse.grading.shortcuts.meanings import (
     Instance,
     Meanings,
     Method,
+    Path,
     bag,
     join,
     one,
@@ -40,6 +43,8 @@ MAX_STEPS = 3_000_000
 MAX_TEXT = 2_000_000  # characters of strings that are run as code
 MAX_PIECES = 2_000
 PIECE = 40
+UNKNOWN = "something that the search does not know"
+FRAMES = ("tb_frame", "gi_frame", "cr_frame", "ag_frame", "f_back", "f_globals", "f_locals", "f_builtins")
 
 Watcher = Callable[[Meanings, bool, bool], None]
 EXPRESSIONS: dict[type, Callable[["Interpreter", Any], Meanings]] = {}
@@ -72,11 +77,14 @@ class Interpreter:
     ----------
     suspicious : callable
         ``suspicious(dotted_name)``: whether any exercise forbids it.
+    holds : callable
+        ``holds(dotted_name)``: whether any exercise forbids a part of it.
     """
 
-    def __init__(self, suspicious: Callable[[str], bool]) -> None:
+    def __init__(self, suspicious: Callable[[str], bool], holds: Callable[[str], bool]) -> None:
         self.suspicious = suspicious
-        self.leads = Leads(suspicious)
+        self.leads = Leads(suspicious, lambda: self.memory.changes)
+        self.handed_on = HandedOn(self.leads, holds)
         self.module = Scope("module")
         self.scope = self.module
         self.memory = Memory(self.leads.marks)
@@ -88,6 +96,7 @@ class Interpreter:
         self.branches = 0  # conditions around this line
         self.doubt = False  # an earlier line of this cell fails, so that this one may not run
         self.watcher: Watcher | None = None
+        self.searching = False  # for what a candidate reaches: nothing runs
         self.running: set[Any] = set()
         self.results: dict[Any, Meanings] = {}
         self.later: list[tuple[Function, Arguments]] = []  # calls too far inside other calls to be followed there
@@ -98,6 +107,7 @@ class Interpreter:
         self.cut = False  # whether something was not followed because there was too much of it
         self.last = NOTHING  # what the last expression that stood alone gave
         self.bindings: dict[ast.AST, Bindings] = {}
+        self.lazy: dict[ast.AST, ast.Lambda] = {}  # the functions that generators are
 
     def run_cell(self, source: str) -> None:
         """Follow one cell of the notebook."""
@@ -168,6 +178,8 @@ class Interpreter:
             yield
         except MemoryError:
             self.blind = True
+        except RecursionError:
+            self.cut = True
         except Exception:
             pass
 
@@ -188,6 +200,8 @@ class Interpreter:
 
     def attribute(self, owners: Meanings, name: str) -> Meanings:
         """Return what an attribute of any of these may be."""
+        if name in FRAMES:  # they lead to every name
+            return one(Path("sys._getframe"))
         return join(*(ATTRIBUTES[type(item)](self, item, name) for item in owners if type(item) in ATTRIBUTES))
 
     def element(self, owners: Meanings, keys: Meanings = NOTHING) -> Meanings:
@@ -196,6 +210,8 @@ class Interpreter:
 
     def call(self, callees: Meanings, arguments: Arguments) -> Meanings:
         """Return what a call of any of these may give."""
+        if any(type(item) not in CALLS for item in callees):
+            self.hand_on(arguments.everything(), UNKNOWN)
         return join(*(CALLS[type(item)](self, item, arguments) for item in callees if type(item) in CALLS))
 
     def note(self, meanings: Meanings, used: bool = True, with_data: bool = False) -> None:
@@ -203,6 +219,18 @@ class Interpreter:
         if self.watcher is not None:
             self.cut = self.cut or MORE in meanings
             self.watcher(meanings, used, with_data)
+
+    def hand_on(self, meanings: Meanings, to: str) -> None:
+        """Take note that something goes to where the search cannot follow it."""
+        if not self.searching and not DATA.issuperset(meanings):
+            self.handed_on.add(meanings, to)
+
+    def call_back(self, arguments: Arguments) -> None:
+        """Follow what the student's own functions do that a library calls at once."""
+        given = arguments.everything()
+        own = frozenset(item for item in given if isinstance(item, Function | Bound))
+        if own and not self.searching:
+            self.call(own, Arguments(rest=DATA | given - own))
 
     def note_method(self, name: str) -> None:
         """Tell the search that code uses this attribute of data."""
@@ -212,6 +240,7 @@ class Interpreter:
         """Follow statements one after another."""
         for statement in body:
             self.execute(statement)
+            self.doubt = self.doubt or leaves(statement)
 
     def execute(self, statement: ast.stmt) -> None:
         """Follow one statement; one that is nested too deeply is taken to pieces."""
@@ -243,9 +272,9 @@ class Interpreter:
         """Give a name a meaning in the scope to which it belongs."""
         scope = self.scope.holder(name)
         if scope is self.scope and scope.kind != "module":
-            scope.names[name] = value
+            scope.names[name] = join(value, scope.names.get(name, NOTHING)) if self.doubt else value
         else:
-            weak = scope is not self.scope or self.doubt
+            weak = scope is not self.scope or self.doubt or self.depth > 1
             self.memory.put(scope.names, name, value, weak, lasting=True)
 
     def put(
@@ -268,12 +297,15 @@ class Interpreter:
     def inside(self, scope: Scope, call: bool = False) -> Iterator[None]:
         """Look at names from inside another scope."""
         before, self.scope = self.scope, scope
+        doubt = self.doubt
         self.depth += call
+        self.doubt = self.doubt and not call
         try:
             yield
         finally:
             self.scope = before
             self.depth -= call
+            self.doubt = doubt if call else self.doubt
 
     @contextmanager
     def overheard(self, heard: list[Meanings]) -> Iterator[None]:
@@ -342,6 +374,22 @@ class Interpreter:
         except (SyntaxError, ValueError, OverflowError):
             pass  # it is no Python
         return None
+
+
+@functools.lru_cache(maxsize=4096)
+def leaves(statement: ast.stmt) -> bool:
+    """Return whether a statement may leave those behind it undone, of the same function, loop or cell."""
+    waiting: list[tuple[ast.AST, bool]] = [(statement, False)]
+    while waiting:
+        node, in_loop = waiting.pop()
+        if isinstance(node, ast.Return | ast.Raise | ast.Assert):
+            return True
+        if isinstance(node, ast.Break | ast.Continue) and not in_loop:
+            return True
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.expr):
+            inner = in_loop or isinstance(node, ast.For | ast.AsyncFor | ast.While)
+            waiting.extend((part, inner) for part in ast.iter_child_nodes(node))
+    return False
 
 
 def look_at_parts(run: Interpreter, node: Any) -> Meanings:

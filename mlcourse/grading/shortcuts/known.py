@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Any
+from types import ModuleType
 
 from mlcourse.grading.shortcuts.attributes import module_named, set_attribute
-from mlcourse.grading.shortcuts.interpreter import MAX_CALLS, Interpreter
+from mlcourse.grading.shortcuts.elements import all_known, any_part
+from mlcourse.grading.shortcuts.interpreter import UNKNOWN, Interpreter
 from mlcourse.grading.shortcuts.meanings import (
+    ANYTHING,
     DATA,
-    MANY,
     NOTHING,
     REST,
     Arguments,
@@ -18,20 +20,21 @@ from mlcourse.grading.shortcuts.meanings import (
     Constant,
     Container,
     Descriptor,
+    Function,
     Getter,
     Instance,
     Meanings,
     Namespace,
+    Opaque,
     Path,
     Super,
     bag,
     functions_in,
     join,
-    listed,
     one,
     texts,
 )
-from mlcourse.grading.shortcuts.operations import looped
+from mlcourse.grading.shortcuts.names import MISSING, resolve
 from mlcourse.grading.shortcuts.scopes import Scope
 
 Known = Callable[[Interpreter, Arguments], Meanings]
@@ -46,6 +49,29 @@ WRAPPERS = {
     *(f"contextlib.{name}" for name in ("contextmanager", "suppress", "nullcontext")),
     *("weakref.ref", "weakref.proxy", "types.FunctionType", "types.CodeType", "atexit.register"),
 }
+# They return what they were given, and keep nothing else of it.
+TRANSPARENT = {
+    *("functools.lru_cache", "functools.cache", "dataclasses.dataclass"),
+    *(f"torch.{name}" for name in ("compile", "vmap", "no_grad", "enable_grad", "inference_mode", "jit.script")),
+    *(f"torch.func.{name}" for name in ("vmap", "grad", "jacrev", "jacfwd")),
+    *("numpy.vectorize", "numpy.errstate", "contextlib.contextmanager", "abc.abstractmethod"),
+    *("torch.nn.Sequential", "torch.nn.ModuleList"),
+}
+
+
+@functools.cache
+def canonical(name: str) -> str:
+    """Return the name under which a function of Python stands in these tables: ``posix.system`` is ``os.system``."""
+    found = resolve(name)
+    if name in KNOWN or found is MISSING or isinstance(found, ModuleType):
+        return name
+    return _by_object().get(id(found), name)
+
+
+@functools.cache
+def _by_object() -> dict[int, str]:
+    names = (name for name in (*KNOWN, *WRAPPERS) if not name.startswith("ipython."))
+    return {id(found): name for name in names if (found := resolve(name)) is not MISSING}
 
 
 def known(*names: str) -> Callable[[Known], Known]:
@@ -63,11 +89,22 @@ def known(*names: str) -> Callable[[Known], Known]:
 
 @known("builtins.getattr", "inspect.getattr_static")
 def _getattr(run: Interpreter, arguments: Arguments) -> Meanings:
-    return join(*(run.attribute(arguments.at(0), name) for name in texts(arguments.at(1))), arguments.at(2))
+    names = arguments.at(1, "attr")
+    found = join(*(run.attribute(arguments.at(0), name) for name in texts(names)), arguments.at(2, "default"))
+    return found if all_known(run, names) else join(found, _any_attribute(run, arguments.at(0)))
+
+
+def _any_attribute(run: Interpreter, owners: Meanings) -> Meanings:
+    """Return what an attribute may be whose name is known only when the code runs."""
+    found = [one(Opaque("torch.Tensor")) | DATA] if owners >= DATA else []
+    spaces = (item for item in owners if isinstance(item, Path | Instance | Class))
+    return join(NOTHING, *found, *(any_part(Namespace(item)) for item in spaces))
 
 
 @known("builtins.setattr")
 def _setattr(run: Interpreter, arguments: Arguments) -> Meanings:
+    if not all_known(run, arguments.at(1)):
+        run.hand_on(arguments.at(2), UNKNOWN)
     for name in texts(arguments.at(1)):
         for owner in arguments.at(0):
             set_attribute(run, owner, name, arguments.at(2))
@@ -118,6 +155,7 @@ def _attrgetter(run: Interpreter, arguments: Arguments) -> Meanings:
 
 @known("operator.methodcaller")
 def _methodcaller(run: Interpreter, arguments: Arguments) -> Meanings:
+    run.hand_on(join(*arguments.positional[1:], *(value for _, value in arguments.keywords)), "operator.methodcaller")
     return one(Getter("method", arguments.at(0)))
 
 
@@ -136,7 +174,10 @@ def _getitem(run: Interpreter, arguments: Arguments) -> Meanings:
 
 @known("importlib.import_module", "importlib.__import__", "sys.modules.get", "sys.modules.__getitem__")
 def _import_module(run: Interpreter, arguments: Arguments) -> Meanings:
-    names = texts(arguments.at(0, "name"))
+    given = arguments.at(0, "name")
+    names = texts(given)
+    if not all_known(run, given):
+        return ANYTHING
     package = next(iter(texts(arguments.at(1, "package"))), "")
     return join(*(module_named(run, f"{package}{name}" if name.startswith(".") else name) for name in names))
 
@@ -149,81 +190,33 @@ def _run_module(run: Interpreter, arguments: Arguments) -> Meanings:
 @known("builtins.__import__")
 def _import(run: Interpreter, arguments: Arguments) -> Meanings:
     whole = arguments.at(3, "fromlist") != NOTHING
-    names = [name if whole else name.partition(".")[0] for name in texts(arguments.at(0, "name"))]
+    given = arguments.at(0, "name")
+    names = [name if whole else name.partition(".")[0] for name in texts(given)]
+    if not all_known(run, given):
+        return ANYTHING
     return join(*(module_named(run, name) for name in names))
 
 
 @known("pkgutil.resolve_name", "pydoc.locate")
 def _resolve_name(run: Interpreter, arguments: Arguments) -> Meanings:
-    return frozenset(Path(name.replace(":", ".")) for name in texts(arguments.at(0)))
+    given = arguments.at(0)
+    named = frozenset(Path(name.replace(":", ".")) for name in texts(given))
+    return named if all_known(run, given) else named | ANYTHING
 
 
-# Code in strings
+@known("sys.modules.values", "sys.modules.items", "sys.modules.copy", "sys.modules.popitem")
+def _any_module(run: Interpreter, arguments: Arguments) -> Meanings:
+    return bag(ANYTHING, bag(ANYTHING))
 
 
-@known("builtins.compile")
-def _compile(run: Interpreter, arguments: Arguments) -> Meanings:
-    return arguments.at(0)
+@known("inspect.getmembers", "inspect.getmembers_static")
+def _members(run: Interpreter, arguments: Arguments) -> Meanings:
+    return bag(bag(_any_attribute(run, arguments.at(0) - DATA) | DATA))
 
 
-@known("builtins.eval", "builtins.exec", "ipython.run_cell", "ipython.ex", "ipython.ev")
-def run_text(run: Interpreter, arguments: Arguments) -> Meanings:
-    """Follow the code in strings, in the namespace that was given with it."""
-    given, found = arguments.at(0), NOTHING
-    if len(texts(given)) < len(given) or (arguments.positional and not given):
-        run.cut = True  # nobody knows what else it runs
-    for text in texts(given):
-        for place in arguments.at(1, "globals") or one(None):
-            found = join(found, _run_in(run, text, place))
-    return found
-
-
-def _run_in(run: Interpreter, text: str, place: Any) -> Meanings:
-    if isinstance(place, Container):
-        scope = Scope("module", None, {key: value for key, value in place.items.items() if isinstance(key, str)})
-    else:
-        scope = place.owner if isinstance(place, Namespace) and isinstance(place.owner, Scope) else run.scope
-    if run.depth >= MAX_CALLS:
-        run.blind = run.blind or not run.was_read(text)
-        return NOTHING
-    with run.inside(scope, call=True):
-        value = _run_here(run, text)
-    if isinstance(place, Container):
-        for name, meanings in scope.names.items():
-            run.put(place.items, name, meanings)
-    return value
-
-
-def _run_here(run: Interpreter, text: str) -> Meanings:
-    expression = run.tree_of(text, "eval")
-    if expression is not None:
-        return run.evaluate(expression.body)
-    tree = run.tree_of(text, "exec")
-    if tree is not None:
-        run.block(tree.body)
-    return NOTHING
-
-
-@known("builtins.get_ipython", "IPython.get_ipython", "IPython.core.getipython.get_ipython")
-def _shell(run: Interpreter, arguments: Arguments) -> Meanings:
-    return one(Path("ipython"))
-
-
-@known("ipython.run_cell_magic")
-def _cell_magic(run: Interpreter, arguments: Arguments) -> Meanings:
-    python = set(texts(arguments.at(0))) & {"time", "capture", "prun", "timeit", "debug", "python"}
-    return run_text(run, Arguments((arguments.at(2),))) if python else DATA
-
-
-@known("ipython.run_line_magic", "ipython.magic")
-def _line_magic(run: Interpreter, arguments: Arguments) -> Meanings:
-    return run_text(run, Arguments((arguments.at(1),))) if "time" in texts(arguments.at(0)) else DATA
-
-
-@known("ipython.push")
-def _push(run: Interpreter, arguments: Arguments) -> Meanings:
-    namespace = run.attribute(one(Namespace(run.module)), "update")
-    return run.call(namespace, arguments)
+@known("hypothesis.given", "hypothesis.settings", "hypothesis.example", "pytest.fixture", "pytest.mark.parametrize")
+def _decorator_of_tests(run: Interpreter, arguments: Arguments) -> Meanings:
+    return one(Path("functools.cache"))
 
 
 # Strings
@@ -251,10 +244,44 @@ def _partial(run: Interpreter, arguments: Arguments) -> Meanings:
 
 @known("functools.wraps")
 def _wraps(run: Interpreter, arguments: Arguments) -> Meanings:
-    return one(Path("functools.cache"))
+    return one(Bound(one(Path("functools.update_wrapper")), Arguments((), (("wrapped", arguments.at(0, "wrapped")),))))
 
 
-@known("functools.update_wrapper", "copy.copy", "copy.deepcopy", "importlib.reload", "inspect.unwrap")
+@known("functools.update_wrapper")
+def _update_wrapper(run: Interpreter, arguments: Arguments) -> Meanings:
+    for item in arguments.at(0):
+        if isinstance(item, Function):
+            set_attribute(run, item, "__wrapped__", join(one(item), arguments.at(1, "wrapped")))
+    return arguments.at(0)
+
+
+@known("typing.cast", "typing.assert_type")
+def _cast(run: Interpreter, arguments: Arguments) -> Meanings:
+    return arguments.at(1, "val")
+
+
+@known("inspect.signature")
+def _signature(run: Interpreter, arguments: Arguments) -> Meanings:
+    own = (item for item in arguments.at(0) if isinstance(item, Function))
+    run.hand_on(join(NOTHING, *(value for item in own for value in item.defaults.values())), "inspect.signature")
+    return DATA
+
+
+@known("copyreg.pickle", "copyreg.constructor")
+def _copyreg(run: Interpreter, arguments: Arguments) -> Meanings:
+    run.hand_on(ANYTHING, "copyreg")
+    return NOTHING
+
+
+@known("types.ModuleType", "types.new_class", "types.prepare_class")
+def _new_module(run: Interpreter, arguments: Arguments) -> Meanings:
+    run.hand_on(arguments.everything(), "types")
+    return one(Container(record=True))
+
+
+@known("typing.final", "typing.runtime_checkable", "typing.overload", "typing.no_type_check", "enum.unique")
+@known("functools.total_ordering")
+@known("copy.copy", "copy.deepcopy", "importlib.reload", "inspect.unwrap")
 def _itself(run: Interpreter, arguments: Arguments) -> Meanings:
     return arguments.at(0)
 
@@ -269,27 +296,6 @@ def _call(run: Interpreter, arguments: Arguments) -> Meanings:
     return run.call(arguments.at(0), Arguments(arguments.positional[1:], arguments.keywords, arguments.rest))
 
 
-@known("builtins.map", "builtins.filter", "itertools.starmap")
-def _map(run: Interpreter, arguments: Arguments) -> Meanings:
-    ordered = [item.in_order() for item in arguments.at(1) if isinstance(item, Container)]
-    if len(arguments.positional) == 2 and len(ordered) == len(arguments.at(1)) == 1 and ordered[0] is not None:
-        return listed(*(run.call(arguments.at(0), Arguments((part,))) or part for part in ordered[0]))
-    taken = tuple(looped(run, part) for part in arguments.positional[1:])
-    return bag(run.call(arguments.at(0), Arguments(taken)), *taken)
-
-
-@known("functools.reduce")
-def _reduce(run: Interpreter, arguments: Arguments) -> Meanings:
-    ordered = [item.in_order() for item in arguments.at(1) if isinstance(item, Container)]
-    steps = (ordered[0] if ordered else None) or [looped(run, arguments.at(1))]
-    current = arguments.at(2, "initial")
-    run.cut = run.cut or len(steps) > MANY
-    for step in steps[:MANY]:
-        current = run.call(arguments.at(0), Arguments((current, step))) if current else step
-        run.note(current, used=False)
-    return current
-
-
 @known("builtins.staticmethod")
 def _static(run: Interpreter, arguments: Arguments) -> Meanings:
     return one(Descriptor("static", arguments.at(0)))
@@ -302,60 +308,4 @@ def _class(run: Interpreter, arguments: Arguments) -> Meanings:
 
 @known("builtins.property", "functools.cached_property")
 def _property(run: Interpreter, arguments: Arguments) -> Meanings:
-    return one(Descriptor("property", arguments.at(0)))
-
-
-# Containers
-
-
-@known("builtins.list", "builtins.tuple", "builtins.set", "builtins.frozenset", "builtins.iter", "collections.deque")
-def _list(run: Interpreter, arguments: Arguments) -> Meanings:
-    ordered = [item for item in arguments.at(0) if isinstance(item, Container) and item.in_order() is not None]
-    return join(*(one(Container(dict(item.items))) for item in ordered)) or bag(looped(run, arguments.at(0)))
-
-
-@known("builtins.sorted", "builtins.reversed", "itertools.chain", "itertools.cycle", "itertools.repeat")
-def _any_order(run: Interpreter, arguments: Arguments) -> Meanings:
-    run.note(functions_in(arguments.everything()), with_data=True)
-    return bag(*(looped(run, part) for part in arguments.positional))
-
-
-@known("builtins.next", "builtins.max", "builtins.min", "random.choice")
-def _one_of(run: Interpreter, arguments: Arguments) -> Meanings:
-    run.note(functions_in(arguments.everything()), with_data=True)
-    return join(looped(run, arguments.at(0)), *arguments.positional[1:])
-
-
-@known("builtins.zip", "builtins.enumerate", "itertools.product")
-def _tuples(run: Interpreter, arguments: Arguments) -> Meanings:
-    return bag(bag(*(looped(run, part) for part in arguments.positional)))
-
-
-@known("builtins.dict", "types.MappingProxyType", "collections.OrderedDict", "collections.ChainMap")
-def _dict(run: Interpreter, arguments: Arguments) -> Meanings:
-    namespaces = frozenset(item for item in arguments.at(0) if isinstance(item, Namespace))
-    items: dict[Any, Meanings] = dict(arguments.keywords)
-    for given in arguments.at(0):
-        if isinstance(given, Container):
-            items.update(_pairs(run, given))
-    return join(namespaces, one(Container(items, keyed=True)))
-
-
-def _pairs(run: Interpreter, given: Container) -> dict[Any, Meanings]:
-    """Return the items of a dict, or of a list of pairs."""
-    if given.in_order() is None and REST not in given.items:
-        return given.items
-    pairs = given.values()
-    keys = texts(run.element(pairs, one(Constant(0))))
-    return dict.fromkeys([*keys, REST], run.element(pairs, one(Constant(1)))) if keys else given.items
-
-
-@known("types.SimpleNamespace", "argparse.Namespace")
-def _record(run: Interpreter, arguments: Arguments) -> Meanings:
-    rest = join(*arguments.positional, arguments.rest)
-    return one(Container({**dict(arguments.keywords), REST: rest}, record=True))
-
-
-@known("collections.namedtuple", "collections.UserDict")
-def _record_type(run: Interpreter, arguments: Arguments) -> Meanings:
-    return one(Path("types.SimpleNamespace"))
+    return one(Descriptor("property", functions_in(arguments.everything())))

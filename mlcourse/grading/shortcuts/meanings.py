@@ -24,7 +24,9 @@ REST: Any = object()  # the key in `Container.items` of what stands under no kno
 
 @dataclass(frozen=True)
 class Data:
-    """A value that is known only when the code runs."""
+    """A value that is known only when the code runs; ``given`` is what the grader calls a candidate with."""
+
+    given: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,13 @@ class Super:
 
 
 @dataclass(frozen=True)
+class Opaque:
+    """Some part of something installed: which one is known only when the code runs. Without a name, of anything."""
+
+    owner: str = ""
+
+
+@dataclass(frozen=True)
 class More:
     """More of the student's own things than are kept."""
 
@@ -139,6 +148,8 @@ class Container:
     items: dict[Any, Meanings] = field(default_factory=dict)
     record: bool = False  # its items are attributes
     keyed: bool = False  # a dict, so that whole numbers are names too
+    made_by: Meanings = NOTHING  # what runs when an element is taken: it is a generator
+    several: bool = False  # it stands for any number of them
     serial: int = field(default_factory=SERIAL.__next__)
 
     def values(self) -> Meanings:
@@ -148,7 +159,8 @@ class Container:
     def element(self, keys: Meanings) -> Meanings:
         """Return what may stand under these keys."""
         known = [key.value for key in keys if isinstance(key, Constant)]
-        if len(known) < len(keys) or not known or any(isinstance(key, int) and key < 0 for key in known):
+        numbers = [key for key in known if isinstance(key, int)]
+        if len(known) < len(keys) or not known or any(key < 0 or self.record for key in numbers):
             return self.values()
         return join(self.items.get(REST, NOTHING), *(self.items.get(key, NOTHING) for key in known))
 
@@ -194,8 +206,10 @@ class Instance:
 
 
 DATA: Meanings = frozenset({Data()})
+GIVEN: Meanings = frozenset({Data(given=True)})
+ANYTHING: Meanings = frozenset({Opaque()})
 MORE = More()
-CALLABLE = (Function, Class, Instance, Path, Bound, Made, Descriptor)
+CALLABLE = (Function, Class, Instance, Path, Bound, Made, Descriptor, Opaque)
 
 
 def one(meaning: Any) -> Meanings:
@@ -208,8 +222,8 @@ def join(*parts: Meanings) -> Meanings:
     together = NOTHING.union(*parts)
     if len(together) <= MANY:
         return together
-    installed = {item for item in together if isinstance(item, Path | Made)}
-    own = [item for item in together if not isinstance(item, Constant | Path | Made | More)]
+    installed = {item for item in together if isinstance(item, Path | Made | Opaque)}
+    own = [item for item in together if not isinstance(item, Constant | Path | Made | Opaque | More)]
     kept = sorted(own, key=lambda item: getattr(item, "serial", 0))[: MANY // 2]
     dropped = MORE in together or len(kept) < len(own)
     return frozenset(installed.union(kept, one(MORE) if dropped else ()))
@@ -226,6 +240,18 @@ def functions_in(meanings: Meanings) -> Meanings:
     return frozenset(item for item in join(meanings, *inner) if isinstance(item, CALLABLE))
 
 
+def several(meanings: Meanings) -> Meanings:
+    """Take note that these objects, and those in them, stand for any number that one line makes."""
+    waiting = list(meanings)
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, Container | Instance) and not item.several:
+            item.several = True
+            inner = item.items if isinstance(item, Container) else item.attributes
+            waiting.extend(join(*inner.values()))
+    return meanings
+
+
 def listed(*elements: Meanings) -> Meanings:
     """Return a list or tuple of these elements."""
     if len(elements) > 100:
@@ -236,3 +262,8 @@ def listed(*elements: Meanings) -> Meanings:
 def bag(*elements: Meanings) -> Meanings:
     """Return a container whose order is not known."""
     return one(Container({REST: join(*elements)}))
+
+
+def generated(elements: Meanings, by: Meanings) -> Meanings:
+    """Return what gives elements one after another, and runs something (``by``) for each."""
+    return one(Container({REST: elements}, made_by=by))

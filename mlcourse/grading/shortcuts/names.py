@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import FunctionType, ModuleType
 from typing import Any
+
+from mlcourse.grading.shortcuts.meanings import Made, Method, Opaque
 
 MISSING = object()
 # They lead from a text, or from a name that is registered, to any function: nobody can see what they call.
@@ -17,7 +19,17 @@ DOORS = (
     *("typing.get_type_hints", "typing.evaluate_forward_ref", "inspect.get_annotations", "code.InteractiveInterpreter"),
     # Where a value is compared with such a type. Annotations, and what decorates a function by them, are no violation.
     *(f"jaxtyping.{name}" for name in ("Float", "Int", "Bool", "Shaped", "Num", "Integer", "Inexact", "Complex")),
+    # They lead to every name and object of the process.
+    *("sys._getframe", "sys._current_frames", "sys._current_exceptions", "builtins.BaseException.__traceback__"),
+    *(f"inspect.{name}" for name in ("currentframe", "stack", "trace", "getouterframes", "getinnerframes")),
+    *(f"gc.{name}" for name in ("get_objects", "get_referrers", "get_referents")),
+    # They make functions of bytes, of files, or of memory.
+    *("ctypes", "_ctypes", "cffi", "pickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib.load"),
+    *("torch.load", "pandas.read_pickle", "types.CodeType", "importlib.machinery", "runpy.run_path", "zipimport"),
+    *(f"importlib.util.{name}" for name in ("spec_from_file_location", "spec_from_loader", "module_from_spec")),
+    *("subprocess", "multiprocessing", "os.system", "os.popen", "os.fork", "os.forkpty", "os.posix_spawn", "pty"),
 )
+DOOR_NAMES = frozenset(DOORS)
 LEADING_TO_REFERENCES = ("mlcourse.exercises", "mlcourse.trainings", "mlcourse.grading.evaluate")
 
 
@@ -43,6 +55,13 @@ def _member(owner: Any, name: str) -> Any:
     if isinstance(owner, type):
         return next((vars(base)[name] for base in owner.__mro__ if name in vars(base)), MISSING)
     return MISSING
+
+
+def is_door(name: str) -> bool:
+    """Return whether a dotted name is one of `DOORS`, or a part of one."""
+    while name and name not in DOOR_NAMES:
+        name = name.rpartition(".")[0]
+    return bool(name)
 
 
 def is_class(name: str) -> bool:
@@ -83,6 +102,7 @@ class Targets:
         owners = ("torch.Tensor.", "numpy.ndarray.")
         self.methods = {name.rpartition(".")[2]: name for name in forbidden if name.startswith(owners)}
         self.known: dict[str, str | None] = {}
+        self.parts: dict[str, str | None] = {}
 
     def match(self, name: str) -> str | None:
         """Return the forbidden name that is the same object as this dotted name, or None."""
@@ -91,8 +111,40 @@ class Targets:
         owner = name.rpartition(".")[0]  # the method of a forbidden class is forbidden too
         return self.known[name] or (self.match(owner) if owner else None)
 
-    def first_of(self, names: set[str]) -> str | None:
-        """Return the name to tell the student: in the order of the exercise's list, so that it never varies."""
+    def inside(self, owner: str) -> str | None:
+        """Return a forbidden name that is a part of a module or a class, or None; without a name, of anything."""
+        if owner not in self.parts:
+            self.parts[owner] = self._inside(owner)
+        return self.parts[owner]
+
+    def _inside(self, owner: str) -> str | None:
+        listed = [name for name in (*self.forbidden, *self.packages) if not owner or name.startswith(f"{owner}.")]
+        if listed:
+            return listed[0]
+        found = resolve(owner)
+        members = list(vars(found).values()) if isinstance(found, ModuleType) else ()
+        alike = [self.objects[id(member)] for member in members if id(member) in self.objects]
+        return next((name for name in alike if name in self.forbidden), None)
+
+    def first_among(self, reached: Iterable[tuple[Any, bool]]) -> str | None:
+        """Return a forbidden name among what code reaches, to tell the student.
+
+        It is the first in the order of the exercise's list, so that it never varies. What is reached comes with whether
+        it is used as a whole: a module of which only a part is used is named by that part.
+        """
+        found = {name for meaning, used in reached if (name := self._forbidden(meaning, used))}
+        return self._first_of(found)
+
+    def _forbidden(self, meaning: Any, used: bool) -> str | None:
+        if isinstance(meaning, Method):
+            return self.methods.get(meaning.name)
+        if isinstance(meaning, Opaque):
+            return self.inside(meaning.owner)
+        name = meaning.path if isinstance(meaning, Made) else meaning.name
+        whole = used or isinstance(meaning, Made) or name not in self.packages
+        return self.match(name) if whole else None
+
+    def _first_of(self, names: set[str]) -> str | None:
         listed = [name for name in self.forbidden if name in names]
         return next(iter(listed or sorted(names, key=lambda name: (-name.count("."), name))), None)
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from mlcourse.grading.shortcuts.attributes import set_in_namespace
 from mlcourse.grading.shortcuts.constants import text_method
-from mlcourse.grading.shortcuts.elements import loosen, rearrange, set_element, take_away
-from mlcourse.grading.shortcuts.interpreter import Interpreter
+from mlcourse.grading.shortcuts.elements import any_part, loosen, rearrange, set_element, take_away
+from mlcourse.grading.shortcuts.interpreter import UNKNOWN, Interpreter
 from mlcourse.grading.shortcuts.meanings import (
     DATA,
     NOTHING,
@@ -24,6 +24,7 @@ from mlcourse.grading.shortcuts.meanings import (
     join,
     listed,
     one,
+    texts,
 )
 
 # After them, everything in a container still stands under the key that it had before.
@@ -31,22 +32,30 @@ IN_ORDER = (
     *("update", "__setitem__", "append", "add", "extend", "items", "keys", "values", "copy", "index", "count"),
     *("__iter__", "__contains__", "__len__"),
 )
+LOOKING = ("sort", "remove", "discard", "reverse", "clear", "isdisjoint", "issubset", "issuperset", "rotate")
+PUTTING = ("update", "__setitem__", "append", "add", "insert", "extend", "appendleft", "extendleft")
 
 
 def operate(run: Interpreter, operation: Operation, arguments: Arguments) -> Meanings:
     """Return what a method of something plain gives."""
     owner, name = operation.owner, operation.name
     if isinstance(owner, Constant):
-        return text_method(owner.value, name, arguments) if isinstance(owner.value, str) else DATA
+        return (text_method(owner.value, name, arguments) if isinstance(owner.value, str) else NOTHING) or DATA
     if isinstance(owner, Function):  # function.__get__(itself)
         return one(Bound(one(owner), Arguments((arguments.at(0),))))
     if name in ("get", "pop", "setdefault", "__getitem__"):
         return _taken(run, owner, name, arguments)
+    if isinstance(owner, Container) and owner.made_by:
+        run.note(owner.made_by, with_data=True)
+    if isinstance(owner, Container) and name not in (*IN_ORDER, *LOOKING, *PUTTING):
+        run.hand_on(arguments.everything(), f"a method {name} that the search does not know")
+    if name == "sort":
+        run.call_back(arguments)
     if name == "reverse":
         rearrange(run, owner, list.reverse)
     elif name not in IN_ORDER:
         loosen(run, owner)
-    if name in ("update", "__setitem__", "append", "add", "insert", "extend", "appendleft", "extendleft"):
+    if name in PUTTING:
         _put(run, owner, name, arguments)
         return NOTHING
     return _read(owner, name)
@@ -66,7 +75,7 @@ def _put(run: Interpreter, owner: Any, name: str, arguments: Arguments) -> None:
     elif name == "update":
         given: dict[Any, Meanings] = dict(arguments.keywords)
         for part in arguments.at(0):
-            given.update(part.items if isinstance(part, Container) else {})
+            merge(given, pairs(run, part) if isinstance(part, Container) else {})
         for word, value in given.items():
             _put_under(run, owner, word, value)
     elif isinstance(owner, Container):
@@ -82,13 +91,33 @@ def _put(run: Interpreter, owner: Any, name: str, arguments: Arguments) -> None:
 def _put_under(run: Interpreter, owner: Any, key: Any, value: Meanings) -> None:
     if isinstance(owner, Namespace) and isinstance(key, str):
         set_in_namespace(run, owner.owner, key, value)
+    elif isinstance(owner, Namespace):
+        run.hand_on(value, UNKNOWN)
     elif isinstance(owner, Container):
-        run.put(owner.items, key, value)
+        run.put(owner.items, key, value, weak=True)
+
+
+def pairs(run: Interpreter, given: Container) -> dict[Any, Meanings]:
+    """Return the items of a dict, or of a list of pairs."""
+    if given.keyed or given.record or (given.in_order() is None and REST not in given.items):
+        return given.items
+    inside = given.values()
+    keys = run.element(inside, one(Constant(0)))
+    if not any(isinstance(item, Container) for item in inside):
+        return given.items
+    known = texts(keys) if len(texts(keys)) == len(keys) else [*texts(keys), REST]
+    return dict.fromkeys(known or [REST], run.element(inside, one(Constant(1))))
+
+
+def merge(into: dict[Any, Meanings], more: dict[Any, Meanings]) -> None:
+    """Add items to others; which of two stands under a key at the end is not always known."""
+    for key, value in more.items():
+        into[key] = join(into.get(key, NOTHING), value)
 
 
 def _read(owner: Any, name: str) -> Meanings:
     if isinstance(owner, Namespace):
-        return one(owner) if name == "copy" else NOTHING
+        return one(owner) if name == "copy" else bag(any_part(owner), bag(any_part(owner)))
     if name == "items":
         keys = frozenset(Constant(key) for key in owner.items if key is not REST)
         return bag(one(Container({0: keys, 1: owner.values()})))
@@ -100,7 +129,9 @@ def _read(owner: Any, name: str) -> Meanings:
         return bag(owner.values())
     if name == "popitem":
         return listed(frozenset(Constant(key) for key in owner.items if key is not REST), owner.values())
-    return owner.values() if name in ("popleft", "__next__") else NOTHING
+    if name in ("popleft", "__next__", "send", "throw"):
+        return owner.values()
+    return NOTHING if name in (*IN_ORDER, *LOOKING, *PUTTING) else join(one(owner), owner.values())
 
 
 def looped(run: Interpreter, things: Meanings) -> Meanings:

@@ -33,6 +33,7 @@ class Scope:
     owner: Any = None  # the class in whose body a function stands
     returns: Meanings = NOTHING
     yields: Meanings = NOTHING
+    generates: bool = False  # a function with `yield` in it
     stars: list[str] = field(default_factory=list)  # modules, not loaded, of which everything was imported
     name: str = ""  # of a module beside the notebook
     package: str = ""  # where its relative imports begin
@@ -65,10 +66,14 @@ class Scope:
             return self.module
         if name in self.bindings.from_outside and self.parent is not None:
             scope: Scope | None = self.parent
-            while scope is not None and not (scope.kind == "function" and name in scope.names):
+            while scope is not None and not (scope.kind == "function" and _binds(scope, name)):
                 scope = scope.parent
             return scope or self
         return self
+
+
+def _binds(scope: Scope, name: str) -> bool:
+    return name in scope.names or name in scope.bindings.local
 
 
 def bindings_of(body: Iterable[ast.AST]) -> Bindings:

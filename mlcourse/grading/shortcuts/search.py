@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from mlcourse.grading.shortcuts.attributes import bound_to
 from mlcourse.grading.shortcuts.calls import parameters, run_body
 from mlcourse.grading.shortcuts.interpreter import FUEL, Interpreter
 from mlcourse.grading.shortcuts.meanings import (
-    DATA,
+    GIVEN,
     NOTHING,
     Arguments,
     Bound,
@@ -23,74 +24,68 @@ from mlcourse.grading.shortcuts.meanings import (
     Made,
     Meanings,
     Method,
+    Opaque,
     Operation,
     Path,
     Super,
     join,
     one,
 )
-from mlcourse.grading.shortcuts.names import Targets
 
+Named = set[tuple[Any, bool]]
 MANY_FUNCTIONS = 50  # of one line; of more, those that differ in where they lead
 
 
 class Search:
-    """One search for the forbidden names of one exercise.
+    """One search for all that is not the student's own.
 
     A function that is called is followed with the arguments of that call. One that is only named is followed with
     unknown arguments: nobody is accused for what its parameters might be. A function that goes to somebody else, as
     the candidate does, is followed with data for its arguments.
     """
 
-    def __init__(self, run: Interpreter, targets: Targets) -> None:
+    def __init__(self, run: Interpreter, given: Meanings = GIVEN) -> None:
         self.run = run
-        self.targets = targets
-        self.found: set[str] = set()
+        self.given = given
+        self.named: Named = set()
         self.waiting: deque[tuple[Any, bool]] = deque()
         self.seen: set[Any] = set()
         self.made: dict[Any, int] = {}  # how many functions of one line were followed
 
-    def from_candidate(self, tree: ast.Expression) -> str | None:
-        """Return the first forbidden name that an expression reaches, and leave the interpreter as it was."""
+    def from_candidate(self, tree: ast.Expression) -> Named:
+        """Return what an expression reaches."""
+        return self.reached(lambda: self.run.evaluate(tree.body))
+
+    def reached(self, begin: Callable[[], Meanings]) -> Named:
+        """Return what something reaches, and whether as a whole; the interpreter stays as it was."""
         run, names = self.run, dict(self.run.module.names)
         run.memory.journal = []
-        run.watcher = self.note
+        run.watcher, run.searching = self.note, True
         run.results.clear()
         fuel, run.fuel = run.fuel, FUEL // 2
-        steps, run.steps = run.steps, 0
+        steps, run.steps, run.doubt = run.steps, 0, False
         try:
             with run.guarded():
-                self.note(run.evaluate(tree.body), True, True)
+                self.note(begin(), True, True)
             while self.waiting:
                 with run.guarded():
                     self.follow(*self.waiting.popleft())
         finally:
-            run.watcher, run.fuel, run.steps = None, fuel, steps
+            run.watcher, run.searching, run.fuel, run.steps = None, False, fuel, steps
             run.results.clear()
             run.later.clear()  # the functions themselves were followed
             run.memory.undo()
             run.module.names.clear()
             run.module.names.update(names)
-        return self.targets.first_of(self.found)
+        return self.named
 
     def note(self, meanings: Meanings, used: bool, with_data: bool) -> None:
-        """Compare what code names with what is forbidden, and keep the student's own parts to be followed."""
+        """Write down what code names, and keep the student's own parts to be followed."""
         for meaning in meanings:
-            if isinstance(meaning, Path):
-                self.note_path(meaning.name, used)
-            elif isinstance(meaning, Made):
-                self.note_path(meaning.path, used=True)
-            elif isinstance(meaning, Method):
-                if meaning.name in self.targets.methods:
-                    self.found.add(self.targets.methods[meaning.name])
+            if isinstance(meaning, Path | Made | Method | Opaque):
+                self.named.add((meaning, used))
             elif used:
                 self.keep(meaning, with_data)
-
-    def note_path(self, name: str, used: bool) -> None:
-        """Compare a dotted name; a module of which only a part is used is named by that part."""
-        found = self.targets.match(name)
-        if found is not None and (used or name not in self.targets.packages):
-            self.found.add(found)
 
     def keep(self, meaning: Any, with_data: bool) -> None:
         """Put one of the student's own parts on the list, once."""
@@ -111,7 +106,7 @@ class Search:
         """Look at all that one of the student's own parts holds or names."""
         run = self.run
         if isinstance(meaning, Function):
-            self.follow_body(meaning, Arguments(rest=DATA if with_data else NOTHING))
+            self.follow_body(meaning, Arguments(rest=self.given if with_data else NOTHING))
         elif isinstance(meaning, Bound):
             self.follow_bound(meaning, with_data)
         elif isinstance(meaning, Class):
@@ -125,17 +120,17 @@ class Search:
         elif isinstance(meaning, Instance):
             self.note(join(one(meaning.of), *meaning.attributes.values()), True, with_data)
         elif isinstance(meaning, Container):
-            self.note(meaning.values(), True, with_data)
+            self.note(meaning.values() | meaning.made_by, True, with_data)
         elif isinstance(meaning, Descriptor):
             self.note(meaning.functions, True, with_data)
         elif isinstance(meaning, Getter) and with_data:
-            run.call(one(meaning), Arguments((DATA,)))
+            run.call(one(meaning), Arguments((self.given,)))
         elif isinstance(meaning, Operation | Super):
             self.note(one(meaning.owner if isinstance(meaning, Operation) else meaning.of), True, False)
 
     def follow_bound(self, bound: Bound, with_data: bool) -> None:
         """Follow a function whose first arguments are known."""
-        arguments = bound.arguments.then(Arguments(rest=DATA if with_data else NOTHING))
+        arguments = bound.arguments.then(Arguments(rest=self.given if with_data else NOTHING))
         own = frozenset(item for item in bound.functions if isinstance(item, Function))
         for function in own:
             self.follow_body(function, arguments)

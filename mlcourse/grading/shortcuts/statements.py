@@ -9,27 +9,35 @@ from functools import partial
 from importlib.machinery import PathFinder
 from typing import Any
 
-from mlcourse.grading.shortcuts.attributes import module_named, set_attribute
+from mlcourse.grading.shortcuts.attributes import bound_to, in_class, lineage, module_named, set_attribute
 from mlcourse.grading.shortcuts.calls import call_method, decorated
-from mlcourse.grading.shortcuts.constants import combine
 from mlcourse.grading.shortcuts.elements import loosen, set_element, take_away
-from mlcourse.grading.shortcuts.expressions import new_function
-from mlcourse.grading.shortcuts.interpreter import STATEMENTS, Interpreter, look_at_parts
+from mlcourse.grading.shortcuts.expressions import new_function, operated
+from mlcourse.grading.shortcuts.handed_on import PLAIN_BASES, called_by_python
+from mlcourse.grading.shortcuts.interpreter import STATEMENTS, UNKNOWN, Interpreter, look_at_parts
 from mlcourse.grading.shortcuts.meanings import (
     NOTHING,
+    Arguments,
+    Bound,
     Class,
     Constant,
     Container,
+    Descriptor,
+    Function,
+    Instance,
     Meanings,
+    Namespace,
+    Operation,
     Path,
     bag,
+    functions_in,
     join,
     one,
     texts,
 )
 from mlcourse.grading.shortcuts.names import exported
-from mlcourse.grading.shortcuts.operations import looped
-from mlcourse.grading.shortcuts.scopes import Scope
+from mlcourse.grading.shortcuts.operations import looped, operate
+from mlcourse.grading.shortcuts.scopes import Bindings, Scope, bindings_of
 
 MAX_ROUNDS = 50
 
@@ -39,12 +47,18 @@ def assign(run: Interpreter, target: ast.AST, value: Meanings) -> None:
     if isinstance(target, ast.Name):
         run.bind(target.id, value)
     elif isinstance(target, ast.Attribute):
-        for owner in run.evaluate(target.value, used=False):
+        owners = run.evaluate(target.value, used=False)
+        if not owners:
+            run.hand_on(value, UNKNOWN)
+        for owner in owners:
             set_attribute(run, owner, target.attr, value)
     elif isinstance(target, ast.Subscript):
         keys = run.evaluate(target.slice)
         value = run.element(value) if isinstance(target.slice, ast.Slice) else value
-        for owner in run.evaluate(target.value, used=False):
+        owners = run.evaluate(target.value, used=False)
+        if not owners:
+            run.hand_on(value, UNKNOWN)
+        for owner in owners:
             if isinstance(target.slice, ast.Slice):
                 loosen(run, owner)
             set_element(run, owner, keys, value)
@@ -74,7 +88,11 @@ def _expression(run: Interpreter, node: ast.Expr) -> None:
 def _augmented(run: Interpreter, node: ast.AugAssign) -> None:
     reading = ast.copy_location(_as_read(node.target), node)
     old, more = run.evaluate(reading, used=False), run.evaluate(node.value)
-    assign(run, node.target, combine(node.op, old, more))
+    grown = [item for item in old if isinstance(item, Container | Namespace)] if run.leads.marks(more) else []
+    for owner in grown:  # other names of it see what is added
+        name = "update" if isinstance(node.op, ast.BitOr) else "extend"
+        operate(run, Operation(owner, name), Arguments((more,)))
+    assign(run, node.target, join(operated(run, node.op, old, more, begin="i"), frozenset(grown)))
 
 
 def _as_read(target: Any) -> ast.expr:
@@ -168,10 +186,12 @@ def _try(run: Interpreter, node: Any) -> None:
     handlers = [partial(_handler, run, handler) for handler in node.handlers]
 
     def whole() -> None:
+        run.doubt = run.doubt or bool(handlers)  # any line may fail
         run.block(node.body)
         run.block(node.orelse)
 
     def broken() -> None:
+        run.doubt = True
         run.either(lambda: None, partial(run.block, node.body))
         run.either(lambda: None, *handlers)
 
@@ -187,13 +207,13 @@ def _try(run: Interpreter, node: Any) -> None:
 def _handler(run: Interpreter, handler: ast.ExceptHandler) -> None:
     run.evaluate(handler.type)
     if handler.name:
-        run.bind(handler.name, NOTHING)
+        run.bind(handler.name, one(Path("builtins.BaseException")))  # what was raised was handed on
     run.block(handler.body)
 
 
 def _match(run: Interpreter, node: ast.Match) -> None:
     subject = run.evaluate(node.subject)
-    inner = join(subject, run.element(subject))
+    inner = join(subject, run.element(subject), run.leads.among(subject))
 
     def case(one_case: ast.match_case) -> None:
         nonlocal inner
@@ -218,12 +238,32 @@ def _function(run: Interpreter, node: ast.FunctionDef | ast.AsyncFunctionDef) ->
 
 def _class(run: Interpreter, node: ast.ClassDef) -> None:
     in_order = tuple(run.evaluate(base) for base in (*node.bases, *(word.value for word in node.keywords)))
-    made = Class(node, join(*in_order), Scope("class", run.scope), in_order)
+    borrowed = bindings_of(node.body)
+    bindings = Bindings(frozenset(), borrowed.from_module, borrowed.from_outside)
+    made = Class(node, join(*in_order), Scope("class", run.scope, {}, bindings), in_order)
     made.namespace.owner = made
     with run.inside(made.namespace):
         run.block(node.body)
     run.note(one(made))
+    given = [value for word, value in zip(node.keywords, in_order[len(node.bases) :], strict=True) if word.arg]
+    _hand_on_class(run, made, join(NOTHING, *given))
+    for base in lineage(made)[1:]:
+        if isinstance(base, Class) and "__init_subclass__" in base.namespace.names:
+            run.call(functions_in(base.namespace.names["__init_subclass__"]), Arguments((one(made),)))
     run.bind(node.name, decorated(run, made, node.decorator_list))
+
+
+def _hand_on_class(run: Interpreter, made: Class, given: Meanings) -> None:
+    """Take note of what Python and the libraries get when a class is defined."""
+    line, members = lineage(made), made.namespace.names.values()
+    run.hand_on(frozenset(item for item in given if not isinstance(item, Class)), f"the class {made.node.name}")
+    library = next((base.name for base in line if isinstance(base, Path) and base.name not in PLAIN_BASES), "")
+    if library:
+        kept = (item for value in members for item in value if not isinstance(item, Function | Descriptor))
+        run.hand_on(frozenset(kept), library)
+    by_python = join(NOTHING, *members) if Path("builtins.type") in line else called_by_python(made)
+    if by_python:
+        run.hand_on(one(Bound(by_python, Arguments((one(Instance(made)),)))), "Python itself")
 
 
 def _return(run: Interpreter, node: ast.Return) -> None:
@@ -238,17 +278,29 @@ def _delete_element(run: Interpreter, target: ast.Subscript) -> None:
             take_away(run, owner, keys)
 
 
+def _delete_attribute(run: Interpreter, target: ast.Attribute) -> None:
+    for owner in run.evaluate(target.value, used=False):
+        if isinstance(owner, Instance):  # that of its class is seen again
+            below = bound_to(run, in_class(owner.of, target.attr), owner.of, one(owner))
+            run.put(owner.attributes, target.attr, below, weak=True)
+
+
 def _delete(run: Interpreter, node: ast.Delete) -> None:
     for target in node.targets:
         if isinstance(target, ast.Subscript):
             _delete_element(run, target)
+        if isinstance(target, ast.Attribute):
+            _delete_attribute(run, target)
         if (
             isinstance(target, ast.Name)
             and not run.doubt
             and not run.branches
             and run.scope.holder(target.id) is run.scope
         ):
-            run.bind(target.id, NOTHING)
+            if run.scope.kind == "class":
+                run.scope.names.pop(target.id, None)
+            else:
+                run.bind(target.id, NOTHING)
 
 
 def _import(run: Interpreter, node: ast.Import) -> None:
@@ -304,7 +356,7 @@ def _doubt_absent(run: Interpreter, module: str) -> None:
 
 
 def _raise(run: Interpreter, node: ast.Raise) -> None:
-    look_at_parts(run, node)
+    run.hand_on(join(run.evaluate(node.exc), run.evaluate(node.cause)), "an exception")
     run.fails_here()
 
 

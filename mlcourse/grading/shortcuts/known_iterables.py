@@ -1,0 +1,137 @@
+"""What makes, joins and loops over containers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlcourse.grading.shortcuts.elements import call_next
+from mlcourse.grading.shortcuts.interpreter import Interpreter
+from mlcourse.grading.shortcuts.known import known
+from mlcourse.grading.shortcuts.meanings import (
+    DATA,
+    MANY,
+    NOTHING,
+    REST,
+    Arguments,
+    Container,
+    Instance,
+    Meanings,
+    Namespace,
+    Path,
+    bag,
+    functions_in,
+    generated,
+    join,
+    one,
+)
+from mlcourse.grading.shortcuts.operations import looped, merge, pairs
+
+
+@known("builtins.sum", "math.prod", "statistics.mean")
+def _sum(run: Interpreter, arguments: Arguments) -> Meanings:
+    element = looped(run, arguments.at(0))
+    own = frozenset(item for item in element if isinstance(item, Instance))
+    total = run.call(run.attribute(own, "__add__"), Arguments((join(element, arguments.at(1, "start")),)))
+    inner = join(NOTHING, *(item.values() for item in element if isinstance(item, Container)))
+    return join(DATA, total, bag(inner) if run.leads.marks(inner) else NOTHING)
+
+
+@known("builtins.filter", "itertools.filterfalse", "itertools.takewhile", "itertools.dropwhile")
+def _filter(run: Interpreter, arguments: Arguments) -> Meanings:
+    element = looped(run, arguments.at(1))
+    run.call(functions_in(arguments.at(0)), Arguments((element,)))
+    return generated(element, by=join(functions_in(arguments.at(0)), lazy_in(arguments)))
+
+
+@known("itertools.starmap")
+def _starmap(run: Interpreter, arguments: Arguments) -> Meanings:
+    element = looped(run, arguments.at(1))
+    result = run.call(arguments.at(0), Arguments(rest=join(element, run.element(element))))
+    return generated(result, by=join(functions_in(arguments.at(0)), lazy_in(arguments)))
+
+
+@known("builtins.map")
+def _map(run: Interpreter, arguments: Arguments) -> Meanings:
+    ordered = [item.in_order() for item in arguments.at(1) if isinstance(item, Container)]
+    if len(arguments.positional) == 2 and len(ordered) == len(arguments.at(1)) == 1 and ordered[0] is not None:
+        results = [run.call(arguments.at(0), Arguments((part,))) or part for part in ordered[0]]
+        return one(Container(dict(enumerate(results)), made_by=functions_in(arguments.at(0))))
+    taken = tuple(looped(run, part) for part in arguments.positional[1:])
+    elements = join(run.call(arguments.at(0), Arguments(taken)), *taken)
+    return generated(elements, by=join(functions_in(arguments.at(0)), lazy_in(arguments)))
+
+
+def lazy_in(arguments: Arguments) -> Meanings:
+    """Return what runs when elements are taken from what was given."""
+    return join(NOTHING, *(item.made_by for item in arguments.everything() if isinstance(item, Container)))
+
+
+@known("functools.reduce")
+def _reduce(run: Interpreter, arguments: Arguments) -> Meanings:
+    ordered = [item.in_order() for item in arguments.at(1) if isinstance(item, Container)]
+    steps = (ordered[0] if ordered else None) or [looped(run, arguments.at(1))]
+    current = arguments.at(2, "initial")
+    run.cut = run.cut or len(steps) > MANY
+    for step in steps[:MANY]:
+        current = run.call(arguments.at(0), Arguments((current, step))) if current else step
+        run.note(current, used=False)
+    return current
+
+
+@known("builtins.iter")
+def _iter(run: Interpreter, arguments: Arguments) -> Meanings:
+    if len(arguments.positional) == 2:
+        return generated(run.call(arguments.at(0), Arguments()), by=functions_in(arguments.at(0)))
+    own = frozenset(item for item in arguments.at(0) if isinstance(item, Instance))
+    iterator = run.call(run.attribute(own, "__iter__"), Arguments())
+    return join(generated(looped(run, arguments.at(0)), by=lazy_in(arguments)), iterator)
+
+
+@known("builtins.list", "builtins.tuple", "builtins.set", "builtins.frozenset", "collections.deque")
+def _list(run: Interpreter, arguments: Arguments) -> Meanings:
+    ordered = [item for item in arguments.at(0) if isinstance(item, Container) and item.in_order() is not None]
+    return join(*(one(Container(dict(item.items))) for item in ordered)) or bag(looped(run, arguments.at(0)))
+
+
+@known("builtins.sorted", "builtins.reversed", "itertools.chain", "itertools.cycle", "itertools.repeat")
+def _any_order(run: Interpreter, arguments: Arguments) -> Meanings:
+    run.note(functions_in(arguments.everything()), with_data=True)
+    run.call_back(arguments)
+    given = arguments.positional
+    return generated(join(*(looped(run, part) for part in given), *given[:1]), by=lazy_in(arguments))
+
+
+@known("builtins.next", "builtins.max", "builtins.min", "random.choice")
+def _one_of(run: Interpreter, arguments: Arguments) -> Meanings:
+    run.note(functions_in(arguments.everything()), with_data=True)
+    run.call_back(arguments)
+    taken = join(looped(run, arguments.at(0)), call_next(run, arguments.at(0)))
+    return join(taken, dict(arguments.keywords).get("default", NOTHING), *arguments.positional)
+
+
+@known("builtins.zip", "builtins.enumerate", "itertools.product")
+def _tuples(run: Interpreter, arguments: Arguments) -> Meanings:
+    return generated(bag(*(looped(run, part) for part in arguments.positional)), by=lazy_in(arguments))
+
+
+@known("builtins.dict", "types.MappingProxyType", "collections.OrderedDict", "collections.ChainMap")
+@known("collections.UserDict", "collections.Counter")
+def _dict(run: Interpreter, arguments: Arguments) -> Meanings:
+    everything = join(NOTHING, *arguments.positional, arguments.rest)
+    namespaces = frozenset(item for item in everything if isinstance(item, Namespace))
+    items: dict[Any, Meanings] = dict(arguments.keywords)
+    for given in everything:
+        if isinstance(given, Container):
+            merge(items, pairs(run, given))
+    return join(namespaces, one(Container(items, keyed=True)))
+
+
+@known("types.SimpleNamespace", "argparse.Namespace")
+def _record(run: Interpreter, arguments: Arguments) -> Meanings:
+    rest = join(*arguments.positional, arguments.rest)
+    return one(Container({**dict(arguments.keywords), REST: rest}, record=True))
+
+
+@known("collections.namedtuple")
+def _record_type(run: Interpreter, arguments: Arguments) -> Meanings:
+    return one(Path("types.SimpleNamespace"))
