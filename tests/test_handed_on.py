@@ -86,6 +86,11 @@ def test_who_compares_with_the_library_is_left_alone(name):
     assert verdict(f"{OWN}\n{COMPARISONS[name]}") is None
 
 
+@pytest.mark.parametrize("code", ["import queue\nqueue.Queue().put(np.sum)", "kept = dict.fromkeys(['a'], np.sum)"])
+def test_handing_on_harms_nobody_whose_code_uses_nothing_of_it(code):
+    assert verdict(f"{OWN}\n{code}") is None
+
+
 @pytest.mark.parametrize(
     ("code", "to"),
     [
@@ -93,12 +98,12 @@ def test_who_compares_with_the_library_is_left_alone(name):
         ("kept = dict.fromkeys(['a'], np.sum)", "builtins.dict.fromkeys"),
         ("import threading\nthreading.Thread(target=lambda: np.sum([1])).start()", "threading.Thread"),
         ("raise ValueError(np.sum)", "builtins.ValueError"),
-        ("class A:\n    def __exit__(self, *how): return np.sum([1])", "Python itself"),
+        ("class A:\n    def __del__(self): return np.sum([1])", "Python itself"),
         ("import inspect\ninspect.getmembers(np)\nkept = {1: 2}\nkept.fromkeys([1], np)", "a method fromkeys"),
     ],
 )
 def test_it_is_said_to_whom_a_function_was_handed_on(code, to):
-    found = verdict(f"{OWN}\n{code}")
+    found = verdict(f"from math import nothing as lost\n{code}\ndef total(x): return lost(lambda: 0).get()(x)")
     assert found.startswith(f"numpy.sum{HANDED_ON}{to}")
 
 
@@ -111,7 +116,9 @@ def test_the_words_say_what_to_do():
 
 
 def test_only_the_exercise_that_forbids_it_is_refused():
-    cells = ["import numpy as np\nkept = dict.fromkeys(['a'], np.sum)\ndef f(x): return x\ndef g(x): return x"]
+    cells = [
+        "import numpy as np\nkept = dict.fromkeys(['a'], np.sum)\ndef f(x): return kept['a'](x)\ndef g(x): return f(x)"
+    ]
     checks = {
         "toy.f": Check(1, "f", ("numpy.sum",), "mlcourse.toy"),
         "toy.g": Check(1, "g", ("numpy.mean",), "mlcourse.toy"),

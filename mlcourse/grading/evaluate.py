@@ -116,7 +116,8 @@ def refuse_shortcut(exercise: Exercise, name: str) -> Report:
         words = (
             f"Your notebook hands {name}, or something that uses it, on to {to.removeprefix('builtins.')}. Nobody can "
             "see where it goes from there, and this exercise asks you to write what it does. You may call it to "
-            "compare: call it by its name, in a cell of its own, and hand on what it returns."
+            "compare: call it by its name, in a cell of its own, and hand on what it returns. Or let this exercise's "
+            "code use its arguments alone."
         )
     elif any(name == door or name.startswith(f"{door}.") for door in DOORS):
         words = (

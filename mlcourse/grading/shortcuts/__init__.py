@@ -25,11 +25,11 @@ from mlcourse.grading.shortcuts import (
     known_iterables,
     statements,
 )
-from mlcourse.grading.shortcuts.handed_on import with_parts
+from mlcourse.grading.shortcuts.handed_on import may_write, with_parts
 from mlcourse.grading.shortcuts.interpreter import MAX_STEPS, Interpreter, parse, read
-from mlcourse.grading.shortcuts.meanings import DATA
+from mlcourse.grading.shortcuts.meanings import DATA, FOREIGN, WRITES
 from mlcourse.grading.shortcuts.names import Targets
-from mlcourse.grading.shortcuts.search import Search
+from mlcourse.grading.shortcuts.search import Named, Search
 
 __all__ = ["Check", "ExhaustedError", "find_shortcuts", "too_deep"]
 HANDED_ON = ", handed on to "
@@ -109,17 +109,21 @@ def find_shortcuts(
     run.run_beside(modules or {})
     places = {name: min(max(check.position, 0), len(cells)) for name, check in checks.items()}
     found: dict[str, str] = {}
+    foreign = set[str]()  # exercises whose code uses a value out of which anything may come
     for position in range(len(cells) + 1):
-        for name, place in places.items():
-            if place == position and (shortcut := _search(run, targets[name], checks[name].expression)):
+        for name in (name for name, place in places.items() if place == position):
+            reached = _reached(run, checks[name].expression)
+            if {meaning for meaning, _ in reached} >= FOREIGN:
+                foreign.add(name)
+            if shortcut := targets[name].first_among(reached):
                 found[name] = shortcut
-            elif place == position and run.cut:
+            elif run.cut:
                 raise ExhaustedError("There is more to follow than the search can, and what it saw does not suffice.")
         if position < len(cells):
             run.run_cell(cells[position])
         if run.steps > MAX_STEPS or run.blind:
             raise ExhaustedError("The text is too long to be searched to its end.")
-    found.update(_handed_on(run, {name: target for name, target in targets.items() if name not in found}))
+    found.update(_handed_on(run, {name: target for name, target in targets.items() if name not in found}, foreign))
     return found
 
 
@@ -142,14 +146,21 @@ def too_deep(source: str) -> bool:
     return False
 
 
-def _handed_on(run: Interpreter, targets: Mapping[str, Targets]) -> dict[str, str]:
-    """Return the exercises of which the text hands on what they forbid, with the forbidden name and to whom."""
-    run.cut = False  # what cells behind the checks do is another question
+def _handed_on(run: Interpreter, targets: Mapping[str, Targets], foreign: set[str]) -> dict[str, str]:
+    """Return the exercises of which the text hands on what they forbid, with the forbidden name and to whom.
+
+    That alone harms nobody: the exercise's code has to use a value out of which anything may come (``foreign``), or
+    what was handed on has to write functions where the exercise's code may find them.
+    """
     if not run.handed_on.things:
         return {}
+    run.cut = False  # what cells behind the checks do is another question
     reached = Search(run, DATA).reached(run.handed_on.as_meanings)
-    held = [name for name, target in targets.items() if target.first_among(reached)]
-    if (run.cut or run.handed_on.too_many) and len(held) < len(targets):
+    named = {meaning for meaning, _ in reached}
+    writes = named >= WRITES or any(may_write(to) for _, to in run.handed_on)
+    asked = {name: target for name, target in targets.items() if writes or name in foreign}
+    held = [name for name, target in asked.items() if target.first_among(reached)]
+    if (run.cut or run.handed_on.too_many) and len(held) < len(asked):
         raise ExhaustedError("The text hands on more than the search can follow.")
     found: dict[str, str] = {}
     for thing, to in run.handed_on if held else ():  # again one by one: whose fault is it?
@@ -160,11 +171,7 @@ def _handed_on(run: Interpreter, targets: Mapping[str, Targets]) -> dict[str, st
     return found
 
 
-def _search(run: Interpreter, targets: Targets, expression: str) -> str | None:
+def _reached(run: Interpreter, expression: str) -> Named:
+    """Return what the candidate of a check reaches."""
     tree = parse(expression.strip(), "eval")
-    if tree is None:
-        return None
-    cut = run.cut
-    found = targets.first_among(Search(run).from_candidate(tree))
-    run.cut = cut if found else run.cut  # what was found needs no more of the text
-    return found
+    return set() if tree is None else Search(run).from_candidate(tree)

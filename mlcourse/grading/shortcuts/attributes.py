@@ -92,6 +92,14 @@ def _set_in_instance(run: Interpreter, owner: Instance, name: str, value: Meanin
             run.call(run.attribute(one(item), "__set__"), Arguments((one(owner), value)))
 
 
+def delete_attribute(run: Interpreter, owners: Meanings, name: str) -> None:
+    """Take note that an attribute of an object is gone: that of its class is seen again."""
+    for owner in owners:
+        if isinstance(owner, Instance):
+            below = bound_to(run, in_class(owner.of, name), owner.of, one(owner))
+            run.put(owner.attributes, name, below, weak=True)
+
+
 def _patch_key(owner: Path | Data, name: str) -> Any:
     """Return one key for all names of the same module."""
     if isinstance(owner, Data):
@@ -154,8 +162,11 @@ def plainly(name: str) -> str:
 def _of_data(run: Interpreter, owner: Data, name: str) -> Meanings:
     if name in GETTERS:
         return one(Bound(one(GETATTR), Arguments((DATA,))))
-    run.note_method(name)
-    return join(DATA, run.patches.get((Data(), name), NOTHING))
+    if name in LEADING_ANYWHERE:
+        return ANYTHING
+    if not owner.unknown:
+        run.note_method(name)
+    return join(one(owner) if owner.given else DATA, run.patches.get((Data(), name), NOTHING))
 
 
 def _of_made(run: Interpreter, owner: Made, name: str) -> Meanings:

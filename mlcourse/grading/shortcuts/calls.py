@@ -13,6 +13,7 @@ from mlcourse.grading.shortcuts.known import KNOWN, TRANSPARENT, WRAPPERS, canon
 from mlcourse.grading.shortcuts.meanings import (
     ANYTHING,
     DATA,
+    GIVEN,
     NOTHING,
     REST,
     Arguments,
@@ -33,6 +34,7 @@ from mlcourse.grading.shortcuts.meanings import (
     bag,
     functions_in,
     generated,
+    is_plain,
     join,
     one,
     several,
@@ -42,6 +44,8 @@ from mlcourse.grading.shortcuts.names import is_class, is_door
 from mlcourse.grading.shortcuts.operations import operate
 from mlcourse.grading.shortcuts.scopes import Scope
 
+# Of numbers they make arrays and objects out of which no function comes.
+COMPUTING = ("numpy", "torch", "scipy", "math", "sklearn", "array_api_compat", "matplotlib", "itertools", "random")
 THEMSELVES = ("fit", "to", "double", "float", "cpu", "cuda", "eval", "train", "requires_grad_")
 
 
@@ -115,7 +119,7 @@ def parameters(function: Function, arguments: Arguments) -> dict[str, Meanings]:
     names: dict[str, Meanings] = {}
     for index, place in enumerate([*places, *accepted.kwonlyargs]):
         default = join(arguments.rest, function.defaults.get(place.arg, NOTHING), other)
-        value = given.pop(place.arg, default)
+        value = default if index < len(accepted.posonlyargs) else given.pop(place.arg, default)
         names[place.arg] = arguments.positional[index] if index < min(len(places), len(arguments.positional)) else value
     if accepted.vararg is not None:
         extra = dict(enumerate(arguments.positional[len(places) :]))
@@ -182,7 +186,7 @@ def _path(run: Interpreter, owner: Path, arguments: Arguments) -> Meanings:
         return KNOWN[owner.name](run, arguments)
     run.note(arguments.everything(), with_data=True)
     if only_looks(owner.name):
-        return DATA
+        return GIVEN
     taken = loosen_in_library(run, arguments)
     if is_door(owner.name):
         return one(owner)
@@ -191,13 +195,15 @@ def _path(run: Interpreter, owner: Path, arguments: Arguments) -> Meanings:
         return join(DATA, inside) if inside else one(owner)
     if run.suspicious(owner.name) and is_class(owner.name):
         return one(Made(owner.name))
-    if only_calls(owner.name):
-        run.call_back(arguments)
-    elif owner.name not in TRANSPARENT:
+    if not only_calls(owner.name) and owner.name not in TRANSPARENT:
         run.hand_on(arguments.everything(), owner.name)
     if owner.name in WRAPPERS:
-        return one(Bound(inside)) if inside else one(owner)
-    return join(DATA, taken)
+        other = NOTHING if owner.name in TRANSPARENT else DATA
+        return one(Bound(inside)) | other if inside else one(owner)
+    computing = owner.name.partition(".")[0] in COMPUTING and not is_class(owner.name)
+    if computing and is_plain(arguments.everything()):
+        return GIVEN
+    return join(DATA, taken, run.call_back(arguments))
 
 
 def _made(run: Interpreter, owner: Made, arguments: Arguments) -> Meanings:
@@ -209,16 +215,22 @@ def _made(run: Interpreter, owner: Made, arguments: Arguments) -> Meanings:
 def _data(run: Interpreter, owner: Data, arguments: Arguments) -> Meanings:
     run.note(arguments.everything(), with_data=True)
     run.hand_on(arguments.everything(), "a value that is known only when the code runs")
+    if owner.given and is_plain(arguments.everything()):
+        return one(owner)
+    run.call_back(arguments)
     return join(DATA, loosen_in_library(run, arguments))
 
 
 def _descriptor(run: Interpreter, owner: Descriptor, arguments: Arguments) -> Meanings:
+    run.note(owner.functions, used=False)
     return run.call(owner.functions, arguments)
 
 
 def _container(run: Interpreter, owner: Container, arguments: Arguments) -> Meanings:
     run.hand_on(arguments.everything(), UNKNOWN)
-    return one(owner) if owner.record else NOTHING
+    if owner.record:
+        return one(owner)
+    return run.call(frozenset(item for item in owner.values() if not isinstance(item, Container)), arguments)
 
 
 def _getter(run: Interpreter, owner: Getter, arguments: Arguments) -> Meanings:

@@ -26,6 +26,7 @@ from mlcourse.grading.shortcuts.meanings import (
     Namespace,
     Opaque,
     Path,
+    is_given,
     join,
     one,
     texts,
@@ -38,7 +39,7 @@ def set_element(run: Interpreter, owner: Any, keys: Meanings, value: Meanings) -
     if isinstance(owner, Container):
         known = [key.value for key in keys if isinstance(key, Constant)]
         for key in known if known and len(known) == len(keys) else [REST]:
-            run.put(owner.items, key, value, weak=True)
+            run.put(owner.items, key, value if key is not REST else value | (keys - DATA - GIVEN), weak=True)
     elif isinstance(owner, Namespace):
         for name in texts(keys):
             set_in_namespace(run, owner.owner, name, value)
@@ -125,7 +126,11 @@ def all_known(run: Interpreter, names: Meanings) -> bool:
 
     No name that leads on is given by the grader, and nobody is accused for what a parameter might be.
     """
-    return bool(names or run.searching) and len(texts(names)) == len(names - GIVEN)
+    return bool(names or run.searching) and all(_is_text(name) or is_given(name) for name in names)
+
+
+def _is_text(meaning: Any) -> bool:
+    return isinstance(meaning, Constant) and isinstance(meaning.value, str)
 
 
 def any_part(owner: Namespace) -> Meanings:
@@ -163,12 +168,16 @@ def call_next(run: Interpreter, owners: Meanings) -> Meanings:
     return run.call(run.attribute(own, "__next__"), Arguments())
 
 
-def _of_class(run: Interpreter, owner: Class | Function, keys: Meanings) -> Meanings:
+def _of_class(run: Interpreter, owner: Class, keys: Meanings) -> Meanings:
+    return one(owner) | DATA
+
+
+def _of_function(run: Interpreter, owner: Function, keys: Meanings) -> Meanings:
     return one(owner)
 
 
 def _of_data(run: Interpreter, owner: Data, keys: Meanings) -> Meanings:
-    return DATA
+    return one(owner) if owner.given else DATA
 
 
 def _of_text(run: Interpreter, owner: Constant, keys: Meanings) -> Meanings:
@@ -188,7 +197,7 @@ ELEMENTS.update(
         More: _of_more,
         Opaque: _of_more,
         Bound: _of_bound,
-        Function: _of_class,
+        Function: _of_function,
         Container: _of_container,
         Namespace: _of_namespace,
         Path: _of_path,

@@ -9,12 +9,16 @@ from typing import Any
 from mlcourse.grading.shortcuts.attributes import patch_of
 from mlcourse.grading.shortcuts.calls import call_method
 from mlcourse.grading.shortcuts.constants import combine, evaluated, glue, sliced
-from mlcourse.grading.shortcuts.interpreter import EXPRESSIONS, UNKNOWN, Interpreter, look_at_parts
+from mlcourse.grading.shortcuts.interpreter import EXPRESSIONS, MAX_CALLS, UNKNOWN, Interpreter, look_at_parts
 from mlcourse.grading.shortcuts.meanings import (
+    ANYTHING,
     DATA,
+    FOREIGN,
+    GIVEN,
     NOTHING,
     REST,
     Arguments,
+    Bound,
     Class,
     Constant,
     Container,
@@ -26,12 +30,13 @@ from mlcourse.grading.shortcuts.meanings import (
     Path,
     bag,
     generated,
+    is_plain,
     join,
     listed,
     one,
     several,
 )
-from mlcourse.grading.shortcuts.operations import looped, merge
+from mlcourse.grading.shortcuts.operations import items_of, looped, merge
 from mlcourse.grading.shortcuts.scopes import Scope, bindings_of
 
 LONGEST_DISPLAY = 500
@@ -58,20 +63,27 @@ UNARY: dict[type, str] = {
     ast.Invert: "__invert__",
     ast.Not: "__bool__",
 }
-COMPARISONS: dict[type, str] = {ast.Lt: "lt", ast.Gt: "gt", ast.LtE: "le", ast.GtE: "ge", ast.NotEq: "ne"}
+COMPARISONS = ("__eq__", "__ne__", "__lt__", "__gt__", "__le__", "__ge__")
+RUNNING = ("eval", "exec", "getattr", "__import__", "vars", "globals", "locals", "compile")
 ENDING = ("builtins.exit", "builtins.quit", "sys.exit", "os._exit", "os.abort")
 
 
 def _constant(run: Interpreter, node: ast.Constant) -> Meanings:
     value = node.value.decode("latin-1") if isinstance(node.value, bytes) else node.value  # as text
     is_known = isinstance(value, str | int) and not isinstance(value, bool)
-    return one(Constant(value)) if is_known else NOTHING  # type: ignore[arg-type]
+    if is_known:
+        return one(Constant(value))  # type: ignore[arg-type]
+    return NOTHING if value is None or value is ... else GIVEN
 
 
 def _name(run: Interpreter, node: ast.Name) -> Meanings:
     found = run.scope.find(node.id)
-    if found is not None:
+    if run.searching and found is not None and not _is_local(run.scope, node.id) and is_foreign(found):
+        run.note(FOREIGN)
+    if found is not None and (node.id not in RUNNING or (DATA.isdisjoint(found) and found)):
         return found
+    if found is not None:  # it may be the one of Python after all
+        return join(found, one(Path(f"builtins.{node.id}")))
     if node.id == "__name__" and run.scope.module.name:
         return one(Constant(run.scope.module.name))
     hidden = _in_own_class(run, node.id)
@@ -90,6 +102,18 @@ def _name(run: Interpreter, node: ast.Name) -> Meanings:
     return NOTHING
 
 
+def _is_local(scope: Scope, name: str) -> bool:
+    while scope.kind == "comprehension" and scope.parent is not None and name not in scope.names:
+        scope = scope.parent
+    return scope.kind != "module" and name in scope.names
+
+
+def is_foreign(found: Meanings) -> bool:
+    """Return whether a function that the search has lost may come out of a value."""
+    raised = any(isinstance(item, Path) and item.name.startswith("builtins.BaseException") for item in found)
+    return not found or raised or bool(found & (DATA | ANYTHING))
+
+
 def _in_own_class(run: Interpreter, name: str) -> Meanings | None:
     """Return what the class around means by ``__class__``, and by a name such as ``__x``, which Python spells out."""
     scope: Scope | None = run.scope
@@ -101,7 +125,11 @@ def _in_own_class(run: Interpreter, name: str) -> Meanings | None:
 
 
 def _attribute(run: Interpreter, node: ast.Attribute) -> Meanings:
-    return run.attribute(run.evaluate(node.value, used=False), node.attr)
+    owners = run.evaluate(node.value, used=False)
+    found = run.attribute(owners, node.attr)
+    if run.searching and found & DATA and any(isinstance(owner, Instance | Bound | Container) for owner in owners):
+        run.note(FOREIGN)
+    return found
 
 
 def _subscript(run: Interpreter, node: ast.Subscript) -> Meanings:
@@ -130,6 +158,8 @@ def _call(run: Interpreter, node: ast.Call) -> Meanings:
     arguments = _arguments(run, node)
     if not callees:
         run.hand_on(arguments.everything(), UNKNOWN)
+    if run.searching and is_foreign(callees) and not (callees and isinstance(node.func, ast.Attribute)):
+        run.note(FOREIGN)
     if any(isinstance(callee, Path) and callee.name in ENDING for callee in callees):
         run.fails_here()
     return run.call(callees, arguments)
@@ -159,7 +189,7 @@ def _arguments(run: Interpreter, node: ast.Call) -> Arguments:
             keywords[word.arg] = value
             continue
         for item in value:
-            known = item.items if isinstance(item, Container) else {}
+            known = items_of(run, item)
             keywords.update({key: part for key, part in known.items() if isinstance(key, str)})
             rest = join(rest, known.get(REST, NOTHING))
     return Arguments(tuple(positional), tuple(keywords.items()), rest)
@@ -173,6 +203,7 @@ def new_function(run: Interpreter, node: ast.FunctionDef | ast.AsyncFunctionDef 
     defaults = {place.arg: run.evaluate(value) for place, value in pairs}
     for part in _assigned_in_annotations(node):
         run.evaluate(part)
+    run.scope.captured = run.scope.kind == "function"
     return Function(node, run.scope, defaults)
 
 
@@ -208,10 +239,14 @@ def operated(run: Interpreter, operator: ast.operator, left: Meanings, right: Me
     ``begin`` is ``"i"`` for ``+=`` and its kin.
     """
     plain = combine(operator, left, right)
-    if DATA.issuperset(left | right):
-        return plain
+    if is_plain(left | right):
+        return GIVEN if plain == DATA else plain
+    if DATA.issuperset(left | right) or run.depth >= MAX_CALLS // 2:
+        return join(plain, frozenset(item for item in left | right if isinstance(item, Instance)))
     name = OPERATORS[type(operator)]
-    ways = [(left, f"__{name}__", right), (right, f"__r{name}__", left)]
+    ways = [(left, f"__{name}__", right)]
+    if not left or any(not isinstance(item, Instance) for item in left):
+        ways.append((right, f"__r{name}__", left))
     ways += [(left, f"__{begin}{name}__", right)] if begin else []
     own = join(*(call_method(run, owner, method, Arguments((other,))) for owner, method, other in ways))
     if left >= DATA or right >= DATA:
@@ -220,12 +255,15 @@ def operated(run: Interpreter, operator: ast.operator, left: Meanings, right: Me
 
 
 def _any_of(run: Interpreter, node: ast.BoolOp) -> Meanings:
-    return join(*(run.evaluate(part) for part in node.values))
+    first = run.evaluate(node.values[0])
+    with run.perhaps():
+        return join(first, *(run.evaluate(part) for part in node.values[1:]))
 
 
 def _conditional(run: Interpreter, node: ast.IfExp) -> Meanings:
     run.evaluate(node.test)
-    return join(run.evaluate(node.body), run.evaluate(node.orelse))
+    with run.perhaps():
+        return join(run.evaluate(node.body), run.evaluate(node.orelse))
 
 
 def _unary(run: Interpreter, node: ast.UnaryOp) -> Meanings:
@@ -261,12 +299,13 @@ def _dict(run: Interpreter, node: ast.Dict) -> Meanings:
     items: dict[Any, Meanings] = {}
     namespaces = NOTHING
     for key, value in zip(node.keys, node.values, strict=True):
+        keys = NOTHING if key is None else run.evaluate(key)
         found = run.evaluate(value)
         if key is not None:
-            _add(items, run.evaluate(key), found)
+            _add(items, keys, found)
             continue
         for part in found:
-            merge(items, part.items if isinstance(part, Container) else {})
+            merge(items, items_of(run, part))
             namespaces |= one(part) if isinstance(part, Namespace) else NOTHING
     return join(one(Container(items, keyed=True)), namespaces)
 
@@ -275,8 +314,8 @@ def _add(items: dict[Any, Meanings], keys: Meanings, value: Meanings) -> None:
     known = [key.value for key in keys if isinstance(key, Constant)]
     if known and len(known) == len(keys):
         items.update(dict.fromkeys(known, value))
-    else:
-        items[REST] = join(items.get(REST, NOTHING), value)
+    else:  # a loop over a dict takes its keys
+        items[REST] = join(items.get(REST, NOTHING), value, keys - DATA - GIVEN)
 
 
 def _comprehension(run: Interpreter, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> Meanings:
@@ -330,15 +369,20 @@ def _yield(run: Interpreter, node: ast.Yield | ast.YieldFrom) -> Meanings:
 
 
 def _comparison(run: Interpreter, node: ast.Compare) -> Meanings:
-    values = [run.evaluate(part) for part in (node.left, *node.comparators)]
+    values = [run.evaluate(part) for part in (node.left, node.comparators[0])]
+    with run.perhaps():
+        values += [run.evaluate(part) for part in node.comparators[1:]]
     found = [DATA]
-    if not any(isinstance(item, Instance) for value in values for item in value):
-        return DATA
+    if run.depth >= MAX_CALLS // 2 or not any(
+        isinstance(item, Instance | Container) for part in values for item in part
+    ):
+        return GIVEN
     for operator, left, right in zip(node.ops, values, values[1:], strict=False):
-        name = COMPARISONS.get(type(operator), "eq")
-        inside = isinstance(operator, ast.In | ast.NotIn)
-        for owner, other in ((right, left),) if inside else ((left, right), (right, left)):
-            found.append(call_method(run, owner, "__contains__" if inside else f"__{name}__", Arguments((other,))))
+        if isinstance(operator, ast.In | ast.NotIn):
+            found.append(call_method(run, right, "__contains__", Arguments((left,))))
+            right = run.element(right)
+        for owner, other in ((left, right), (right, left)):
+            found += [call_method(run, owner, name, Arguments((other,))) for name in COMPARISONS]
     return join(*found)
 
 

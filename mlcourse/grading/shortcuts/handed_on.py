@@ -48,6 +48,7 @@ CALLING = {
 }
 LOOKING_PACKAGES = ("IPython.display", "array_api_compat", "mlcourse.plotting")
 CALLING_PACKAGES = ("scipy.optimize", "scipy.integrate")
+WRITERS = {"copyreg", "types", "builtins.setattr", "builtins.__build_class__", "builtins.object.__setattr__"}
 # Classes of libraries whose objects call methods of the student only where the text does.
 PLAIN_BASES = {
     *(f"builtins.{name}" for name in ("object", "Exception", "ValueError", "TypeError", "RuntimeError", "KeyError")),
@@ -57,8 +58,26 @@ PLAIN_BASES = {
     *("unittest.TestCase", "builtins.type"),
 }
 # Methods that Python calls only where the text says so, and that the search follows there.
+ARITHMETIC = (
+    "add",
+    "sub",
+    "mul",
+    "matmul",
+    "truediv",
+    "floordiv",
+    "mod",
+    "pow",
+    "lshift",
+    "rshift",
+    "or",
+    "xor",
+    "and",
+)
 FOLLOWED = {
     *("__init__", "__new__", "__call__", "__getitem__", "__iter__", "__enter__", "__getattr__", "__init_subclass__"),
+    *(f"__{begin}{name}__" for begin in ("", "r", "i") for name in ARITHMETIC),
+    *(f"__{name}__" for name in ("eq", "ne", "lt", "gt", "le", "ge", "contains", "neg", "pos", "invert", "setattr")),
+    *("__next__", "__setitem__", "__delitem__", "__exit__"),
 }
 
 
@@ -99,6 +118,11 @@ class HandedOn:
     def as_meanings(self) -> Meanings:
         """Return all of it."""
         return join(NOTHING, *(with_parts(thing) for thing, _ in self))
+
+
+def may_write(to: str) -> bool:
+    """Return whether a library puts what it is given under names of the notebook."""
+    return to in WRITERS or to.startswith(("unittest.mock.", "the attribute "))
 
 
 def with_parts(thing: Any) -> Meanings:

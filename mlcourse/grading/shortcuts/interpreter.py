@@ -19,6 +19,7 @@ from mlcourse.grading.shortcuts.meanings import (
     DATA,
     MORE,
     NOTHING,
+    WRITES,
     Arguments,
     Bound,
     Class,
@@ -30,6 +31,7 @@ from mlcourse.grading.shortcuts.meanings import (
     Method,
     Path,
     bag,
+    is_plain,
     join,
     one,
 )
@@ -95,6 +97,7 @@ class Interpreter:
         self.depth = 0  # calls under way
         self.branches = 0  # conditions around this line
         self.doubt = False  # an earlier line of this cell fails, so that this one may not run
+        self.tries = 0  # statements around this line that go on where it fails
         self.watcher: Watcher | None = None
         self.searching = False  # for what a candidate reaches: nothing runs
         self.running: set[Any] = set()
@@ -222,15 +225,33 @@ class Interpreter:
 
     def hand_on(self, meanings: Meanings, to: str) -> None:
         """Take note that something goes to where the search cannot follow it."""
-        if not self.searching and not DATA.issuperset(meanings):
+        if not self.searching and not is_plain(meanings - DATA):
             self.handed_on.add(meanings, to)
 
-    def call_back(self, arguments: Arguments) -> None:
-        """Follow what the student's own functions do that a library calls at once."""
+    def call_back(self, arguments: Arguments, elements: Meanings = NOTHING) -> Meanings:
+        """Follow what the student's own functions do that a library calls, with ``elements`` or with data."""
         given = arguments.everything()
         own = frozenset(item for item in given if isinstance(item, Function | Bound))
-        if own and not self.searching:
-            self.call(own, Arguments(rest=DATA | given - own))
+        if not own or self.searching:
+            return NOTHING
+        with self.perhaps():
+            return self.call(own, Arguments(rest=join(DATA, given - own, elements)))
+
+    @contextmanager
+    def perhaps(self) -> Iterator[None]:
+        """Follow something that may run, or not, or several times."""
+        doubt, self.doubt = self.doubt, True
+        self.branches += 1
+        try:
+            yield
+        finally:
+            self.branches -= 1
+            self.doubt = doubt
+
+    def note_written(self, value: Meanings) -> None:
+        """Tell the search that code keeps functions where other code finds them."""
+        if self.leads.own_or_forbidden(value):
+            self.note(WRITES)
 
     def note_method(self, name: str) -> None:
         """Tell the search that code uses this attribute of data."""
@@ -271,8 +292,12 @@ class Interpreter:
     def bind(self, name: str, value: Meanings) -> None:
         """Give a name a meaning in the scope to which it belongs."""
         scope = self.scope.holder(name)
+        if self.searching and scope is not self.scope:
+            self.note_written(value)
         if scope is self.scope and scope.kind != "module":
-            scope.names[name] = join(value, scope.names.get(name, NOTHING)) if self.doubt else value
+            old = scope.names.get(name, NOTHING)
+            scope.names[name] = join(value, old) if self.doubt else value
+            self.memory.changes += scope.captured and old != scope.names[name]
         else:
             weak = scope is not self.scope or self.doubt or self.depth > 1
             self.memory.put(scope.names, name, value, weak, lasting=True)
@@ -281,6 +306,8 @@ class Interpreter:
         self, mapping: dict[Any, Meanings], key: Any, value: Meanings, lasting: bool = False, weak: bool = False
     ) -> None:
         """Set an attribute or an element; ``lasting``: of a module, a class or a function."""
+        if self.searching:
+            self.note_written(value)
         self.memory.put(mapping, key, value, weak or not self.certain, lasting)
 
     @property
@@ -299,7 +326,7 @@ class Interpreter:
         before, self.scope = self.scope, scope
         doubt = self.doubt
         self.depth += call
-        self.doubt = self.doubt and not call
+        self.doubt = self.doubt and not (call and not self.tries)
         try:
             yield
         finally:
@@ -328,6 +355,7 @@ class Interpreter:
         """Follow each of several ways, and keep what the names mean after any of them."""
         names = self.scope.names
         before = dict(names)
+        self.fuel -= len(names) // 10
         after: dict[str, Meanings] = {}
         self.branches += 1
         try:
@@ -338,6 +366,7 @@ class Interpreter:
                     after[name] = join(after[name], value) if name in after else value
         finally:
             self.branches -= 1
+            self.memory.changes += bool(after) and after != before
             _replace(names, after or before)
 
     def bindings_in(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> Bindings:

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from types import ModuleType
 
-from mlcourse.grading.shortcuts.attributes import module_named, set_attribute
+from mlcourse.grading.shortcuts.attributes import delete_attribute, module_named, set_attribute
 from mlcourse.grading.shortcuts.elements import all_known, any_part
 from mlcourse.grading.shortcuts.interpreter import UNKNOWN, Interpreter
 from mlcourse.grading.shortcuts.meanings import (
@@ -108,6 +108,13 @@ def _setattr(run: Interpreter, arguments: Arguments) -> Meanings:
     for name in texts(arguments.at(1)):
         for owner in arguments.at(0):
             set_attribute(run, owner, name, arguments.at(2))
+    return NOTHING
+
+
+@known("builtins.delattr")
+def _delattr(run: Interpreter, arguments: Arguments) -> Meanings:
+    for name in texts(arguments.at(1)):
+        delete_attribute(run, arguments.at(0), name)
     return NOTHING
 
 

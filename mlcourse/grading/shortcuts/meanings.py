@@ -24,9 +24,14 @@ REST: Any = object()  # the key in `Container.items` of what stands under no kno
 
 @dataclass(frozen=True)
 class Data:
-    """A value that is known only when the code runs; ``given`` is what the grader calls a candidate with."""
+    """A value that is known only when the code runs.
+
+    ``given``: no function of the student, or of a library by way of the student, can come out of it. Such are the
+    arguments with which the grader calls a candidate, numbers, and arrays that libraries make of them.
+    """
 
     given: bool = False
+    unknown: bool = False  # the argument of a function that nobody was seen to call: no one is accused for it
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,13 @@ class Super:
 
 
 @dataclass(frozen=True)
+class Sign:
+    """What a search notes of code beside the names: that it uses a ``"foreign"`` value, or ``"writes"`` functions."""
+
+    what: str
+
+
+@dataclass(frozen=True)
 class Opaque:
     """Some part of something installed: which one is known only when the code runs. Without a name, of anything."""
 
@@ -207,6 +219,9 @@ class Instance:
 
 DATA: Meanings = frozenset({Data()})
 GIVEN: Meanings = frozenset({Data(given=True)})
+UNKNOWN_ARGUMENT: Meanings = frozenset({Data(given=True, unknown=True)})
+FOREIGN: Meanings = frozenset({Sign("foreign")})
+WRITES: Meanings = frozenset({Sign("writes")})
 ANYTHING: Meanings = frozenset({Opaque()})
 MORE = More()
 CALLABLE = (Function, Class, Instance, Path, Bound, Made, Descriptor, Opaque)
@@ -238,6 +253,16 @@ def functions_in(meanings: Meanings) -> Meanings:
     """Return what can be called among some meanings, also inside containers."""
     inner = [item.values() for item in meanings if isinstance(item, Container)]
     return frozenset(item for item in join(meanings, *inner) if isinstance(item, CALLABLE))
+
+
+def is_plain(meanings: Meanings) -> bool:
+    """Return whether no function can come out of any of these."""
+    return all(isinstance(item, Constant) or is_given(item) for item in meanings)
+
+
+def is_given(item: Any) -> bool:
+    """Return whether something is data out of which no function comes."""
+    return isinstance(item, Data) and item.given
 
 
 def several(meanings: Meanings) -> Meanings:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from types import FunctionType, ModuleType
 from typing import Any
 
-from mlcourse.grading.shortcuts.meanings import Made, Method, Opaque
+from mlcourse.grading.shortcuts.meanings import Made, Method, Opaque, Sign
 
 MISSING = object()
 # They lead from a text, or from a name that is registered, to any function: nobody can see what they call.
@@ -136,6 +136,8 @@ class Targets:
         return self._first_of(found)
 
     def _forbidden(self, meaning: Any, used: bool) -> str | None:
+        if isinstance(meaning, Sign):
+            return None
         if isinstance(meaning, Method):
             return self.methods.get(meaning.name)
         if isinstance(meaning, Opaque):

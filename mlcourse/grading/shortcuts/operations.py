@@ -17,9 +17,11 @@ from mlcourse.grading.shortcuts.meanings import (
     Constant,
     Container,
     Function,
+    Instance,
     Meanings,
     Namespace,
     Operation,
+    Path,
     bag,
     join,
     listed,
@@ -47,10 +49,10 @@ def operate(run: Interpreter, operation: Operation, arguments: Arguments) -> Mea
         return _taken(run, owner, name, arguments)
     if isinstance(owner, Container) and owner.made_by:
         run.note(owner.made_by, with_data=True)
-    if isinstance(owner, Container) and name not in (*IN_ORDER, *LOOKING, *PUTTING):
+    if isinstance(owner, Container | Namespace) and name not in (*IN_ORDER, *LOOKING, *PUTTING):
         run.hand_on(arguments.everything(), f"a method {name} that the search does not know")
     if name == "sort":
-        run.call_back(arguments)
+        run.call_back(arguments, owner.values() if isinstance(owner, Container) else NOTHING)
     if name == "reverse":
         rearrange(run, owner, list.reverse)
     elif name not in IN_ORDER:
@@ -75,7 +77,7 @@ def _put(run: Interpreter, owner: Any, name: str, arguments: Arguments) -> None:
     elif name == "update":
         given: dict[Any, Meanings] = dict(arguments.keywords)
         for part in arguments.at(0):
-            merge(given, pairs(run, part) if isinstance(part, Container) else {})
+            merge(given, pairs(run, part) if isinstance(part, Container) else items_of(run, part))
         for word, value in given.items():
             _put_under(run, owner, word, value)
     elif isinstance(owner, Container):
@@ -109,6 +111,17 @@ def pairs(run: Interpreter, given: Container) -> dict[Any, Meanings]:
     return dict.fromkeys(known or [REST], run.element(inside, one(Constant(1))))
 
 
+def items_of(run: Interpreter, thing: Any) -> dict[Any, Meanings]:
+    """Return what ``**`` takes out of something."""
+    if isinstance(thing, Container):
+        return thing.items
+    if isinstance(thing, Namespace):
+        return {REST: any_part(thing)}
+    if isinstance(thing, Instance) or thing == Path("sys.modules"):
+        return {REST: run.element(one(thing))}
+    return {}
+
+
 def merge(into: dict[Any, Meanings], more: dict[Any, Meanings]) -> None:
     """Add items to others; which of two stands under a key at the end is not always known."""
     for key, value in more.items():
@@ -131,7 +144,7 @@ def _read(owner: Any, name: str) -> Meanings:
         return listed(frozenset(Constant(key) for key in owner.items if key is not REST), owner.values())
     if name in ("popleft", "__next__", "send", "throw"):
         return owner.values()
-    return NOTHING if name in (*IN_ORDER, *LOOKING, *PUTTING) else join(one(owner), owner.values())
+    return NOTHING if name in (*IN_ORDER, *LOOKING, *PUTTING) else join(one(owner), owner.values(), DATA)
 
 
 def looped(run: Interpreter, things: Meanings) -> Meanings:

@@ -33,6 +33,7 @@ class Scope:
     owner: Any = None  # the class in whose body a function stands
     returns: Meanings = NOTHING
     yields: Meanings = NOTHING
+    captured: bool = False  # inner functions see its names
     generates: bool = False  # a function with `yield` in it
     stars: list[str] = field(default_factory=list)  # modules, not loaded, of which everything was imported
     name: str = ""  # of a module beside the notebook

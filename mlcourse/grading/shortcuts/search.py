@@ -9,10 +9,13 @@ from typing import Any
 
 from mlcourse.grading.shortcuts.attributes import bound_to
 from mlcourse.grading.shortcuts.calls import parameters, run_body
+from mlcourse.grading.shortcuts.expressions import is_foreign
 from mlcourse.grading.shortcuts.interpreter import FUEL, Interpreter
 from mlcourse.grading.shortcuts.meanings import (
+    FOREIGN,
     GIVEN,
     NOTHING,
+    UNKNOWN_ARGUMENT,
     Arguments,
     Bound,
     Class,
@@ -27,6 +30,7 @@ from mlcourse.grading.shortcuts.meanings import (
     Opaque,
     Operation,
     Path,
+    Sign,
     Super,
     join,
     one,
@@ -66,7 +70,10 @@ class Search:
         steps, run.steps, run.doubt = run.steps, 0, False
         try:
             with run.guarded():
-                self.note(begin(), True, True)
+                first = begin()
+                self.note(first, True, True)
+                if is_foreign(first):
+                    run.note(FOREIGN)
             while self.waiting:
                 with run.guarded():
                     self.follow(*self.waiting.popleft())
@@ -82,7 +89,7 @@ class Search:
     def note(self, meanings: Meanings, used: bool, with_data: bool) -> None:
         """Write down what code names, and keep the student's own parts to be followed."""
         for meaning in meanings:
-            if isinstance(meaning, Path | Made | Method | Opaque):
+            if isinstance(meaning, Path | Made | Method | Opaque | Sign):
                 self.named.add((meaning, used))
             elif used:
                 self.keep(meaning, with_data)
@@ -106,7 +113,7 @@ class Search:
         """Look at all that one of the student's own parts holds or names."""
         run = self.run
         if isinstance(meaning, Function):
-            self.follow_body(meaning, Arguments(rest=self.given if with_data else NOTHING))
+            self.follow_body(meaning, Arguments(rest=self.given if with_data else UNKNOWN_ARGUMENT))
         elif isinstance(meaning, Bound):
             self.follow_bound(meaning, with_data)
         elif isinstance(meaning, Class):
@@ -130,7 +137,7 @@ class Search:
 
     def follow_bound(self, bound: Bound, with_data: bool) -> None:
         """Follow a function whose first arguments are known."""
-        arguments = bound.arguments.then(Arguments(rest=self.given if with_data else NOTHING))
+        arguments = bound.arguments.then(Arguments(rest=self.given if with_data else UNKNOWN_ARGUMENT))
         own = frozenset(item for item in bound.functions if isinstance(item, Function))
         for function in own:
             self.follow_body(function, arguments)

@@ -9,13 +9,14 @@ from functools import partial
 from importlib.machinery import PathFinder
 from typing import Any
 
-from mlcourse.grading.shortcuts.attributes import bound_to, in_class, lineage, module_named, set_attribute
+from mlcourse.grading.shortcuts.attributes import delete_attribute, lineage, module_named, set_attribute
 from mlcourse.grading.shortcuts.calls import call_method, decorated
 from mlcourse.grading.shortcuts.elements import loosen, set_element, take_away
 from mlcourse.grading.shortcuts.expressions import new_function, operated
 from mlcourse.grading.shortcuts.handed_on import PLAIN_BASES, called_by_python
 from mlcourse.grading.shortcuts.interpreter import STATEMENTS, UNKNOWN, Interpreter, look_at_parts
 from mlcourse.grading.shortcuts.meanings import (
+    DATA,
     NOTHING,
     Arguments,
     Bound,
@@ -126,13 +127,13 @@ def _loop(run: Interpreter, node: ast.For | ast.AsyncFor | ast.While) -> None:
         if isinstance(node, ast.While):
             run.evaluate(node.test)
         else:
-            assign(run, node.target, values)
+            assign(run, node.target, looped(run, values))  # it may have grown
         run.block(node.body)
 
     def never() -> None:
         return None
 
-    values = NOTHING if isinstance(node, ast.While) else looped(run, run.evaluate(node.iter))
+    values = NOTHING if isinstance(node, ast.While) else run.evaluate(node.iter)
     _repeat(run, partial(run.either, never, once))
     run.block(node.orelse)
 
@@ -171,22 +172,28 @@ def _leads(run: Interpreter) -> dict[str, Any]:
 
 def _with(run: Interpreter, node: ast.With | ast.AsyncWith) -> None:
     for item in node.items:
-        entered = run.evaluate(item.context_expr)
+        entered = _entered(run, run.evaluate(item.context_expr))
         if item.optional_vars is not None:
-            assign(run, item.optional_vars, _entered(run, entered))
+            assign(run, item.optional_vars, entered)
     # A context may swallow an error, and with it the rest of its lines.
+    doubt, run.doubt = run.doubt, True
+    run.tries += 1
     run.either(lambda: None, partial(run.block, node.body))
+    run.tries -= 1
+    run.doubt = doubt
 
 
 def _entered(run: Interpreter, context: Meanings) -> Meanings:
-    return join(context, call_method(run, context, "__enter__"), run.element(context))
+    entered = call_method(run, context, "__enter__")
+    call_method(run, context, "__exit__", Arguments(rest=DATA))  # at the end, or after an error
+    return join(context, entered, run.element(context))
 
 
 def _try(run: Interpreter, node: Any) -> None:
     handlers = [partial(_handler, run, handler) for handler in node.handlers]
 
     def whole() -> None:
-        run.doubt = run.doubt or bool(handlers)  # any line may fail
+        run.doubt = run.doubt or bool(handlers or node.finalbody)  # any line may fail
         run.block(node.body)
         run.block(node.orelse)
 
@@ -196,11 +203,14 @@ def _try(run: Interpreter, node: Any) -> None:
         run.either(lambda: None, *handlers)
 
     doubt = run.doubt
+    run.tries += 1
     if handlers:
         run.either(whole, broken)
         run.doubt = doubt
     else:
         whole()
+    run.tries -= 1
+    run.doubt = doubt
     run.block(node.finalbody)
 
 
@@ -273,16 +283,10 @@ def _return(run: Interpreter, node: ast.Return) -> None:
 
 def _delete_element(run: Interpreter, target: ast.Subscript) -> None:
     keys = run.evaluate(target.slice)
+    call_method(run, run.evaluate(target.value, used=False), "__delitem__", Arguments((keys,)))
     if not keys or len(texts(keys)) < len(keys):  # under a text nothing else moves up
         for owner in run.evaluate(target.value, used=False):
             take_away(run, owner, keys)
-
-
-def _delete_attribute(run: Interpreter, target: ast.Attribute) -> None:
-    for owner in run.evaluate(target.value, used=False):
-        if isinstance(owner, Instance):  # that of its class is seen again
-            below = bound_to(run, in_class(owner.of, target.attr), owner.of, one(owner))
-            run.put(owner.attributes, target.attr, below, weak=True)
 
 
 def _delete(run: Interpreter, node: ast.Delete) -> None:
@@ -290,7 +294,7 @@ def _delete(run: Interpreter, node: ast.Delete) -> None:
         if isinstance(target, ast.Subscript):
             _delete_element(run, target)
         if isinstance(target, ast.Attribute):
-            _delete_attribute(run, target)
+            delete_attribute(run, run.evaluate(target.value, used=False), target.attr)
         if (
             isinstance(target, ast.Name)
             and not run.doubt
