@@ -24,7 +24,7 @@ from mlcourse.grading.feedback import Broken, first_failure, how_it_passed, not_
 from mlcourse.grading.forbidden import called_names, forbidden_use, own_globals
 from mlcourse.grading.plain import PlainArray, from_plain
 from mlcourse.grading.report import Report, write_report
-from mlcourse.grading.shortcuts import HANDED_ON
+from mlcourse.grading.shortcuts import CHANGES, HANDED_ON
 from mlcourse.grading.shortcuts.names import DOORS
 
 PUBLIC_SEED = 1805
@@ -112,7 +112,9 @@ def refuse_shortcut(exercise: Exercise, name: str) -> Report:
     ``name`` is what `find_shortcuts` returns for an exercise.
     """
     name, handed, to = name.partition(HANDED_ON)
-    if handed:
+    if name.startswith(CHANGES):
+        words = f"{name}. What it does then, nobody can see, so that nothing of it is graded. Leave that out."
+    elif handed:
         words = (
             f"Your notebook hands {name}, or something that uses it, on to {to.removeprefix('builtins.')}. Nobody can "
             "see where it goes from there, and this exercise asks you to write what it does. You may call it to "

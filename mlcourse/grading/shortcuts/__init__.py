@@ -32,6 +32,7 @@ from mlcourse.grading.shortcuts.names import Targets
 from mlcourse.grading.shortcuts.search import Named, Search
 
 __all__ = ["Check", "ExhaustedError", "find_shortcuts", "too_deep"]
+CHANGES = "Your notebook "
 HANDED_ON = ", handed on to "
 TABLES = (
     attributes,
@@ -124,6 +125,8 @@ def find_shortcuts(
         if run.steps > MAX_STEPS or run.blind:
             raise ExhaustedError("The text is too long to be searched to its end.")
     found.update(_handed_on(run, {name: target for name, target in targets.items() if name not in found}, foreign))
+    if run.changes_guarded:
+        found = {**dict.fromkeys(targets, f"{CHANGES}{run.changes_guarded}"), **found}
     return found
 
 

@@ -9,6 +9,7 @@ from importlib.machinery import PathFinder
 from types import ModuleType
 from typing import Any
 
+from mlcourse.grading.shortcuts.guarded import note_change
 from mlcourse.grading.shortcuts.handed_on import PLAIN_BASES
 from mlcourse.grading.shortcuts.interpreter import ATTRIBUTES, UNKNOWN, Interpreter
 from mlcourse.grading.shortcuts.meanings import (
@@ -52,6 +53,7 @@ LONGEST_LINE = 1_000
 
 def set_attribute(run: Interpreter, owner: Any, name: str, value: Meanings) -> None:
     """Give an attribute a meaning."""
+    note_change(run, owner, name)
     if isinstance(owner, Path) and owner.name == "__main__":
         run.memory.put(run.module.names, name, value, weak=True, lasting=True)
     elif isinstance(owner, Path | Data):

@@ -7,6 +7,7 @@ from typing import Any
 
 from mlcourse.grading.shortcuts.attributes import ancestors, in_class, lineage
 from mlcourse.grading.shortcuts.elements import loosen_in_library
+from mlcourse.grading.shortcuts.guarded import note_call
 from mlcourse.grading.shortcuts.handed_on import PLAIN_BASES, called_by_python, only_calls, only_looks
 from mlcourse.grading.shortcuts.interpreter import CALLS, MAX_CALLS, MAX_DEPTH, UNKNOWN, Interpreter
 from mlcourse.grading.shortcuts.known import KNOWN, TRANSPARENT, WRAPPERS, canonical
@@ -182,6 +183,7 @@ def _bound(run: Interpreter, owner: Bound, arguments: Arguments) -> Meanings:
 def _path(run: Interpreter, owner: Path, arguments: Arguments) -> Meanings:
     """Call something that is installed."""
     owner = Path(canonical(owner.name))
+    note_call(run, owner.name, arguments.everything())
     if owner.name in KNOWN:
         return KNOWN[owner.name](run, arguments)
     run.note(arguments.everything(), with_data=True)
@@ -256,6 +258,7 @@ def _of_more(run: Interpreter, owner: More, arguments: Arguments) -> Meanings:
 
 
 def _opaque(run: Interpreter, owner: Opaque, arguments: Arguments) -> Meanings:
+    note_call(run, "what it finds while it runs", arguments.everything() | one(owner))
     run.note(arguments.everything(), with_data=True)
     run.hand_on(arguments.everything(), "a value that is known only when the code runs")
     return one(owner) | DATA

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mlcourse.grading.shortcuts.attributes import in_namespace, module_named, set_in_namespace
+from mlcourse.grading.shortcuts.guarded import note_change
 from mlcourse.grading.shortcuts.interpreter import ELEMENTS, MAX_CALLS, UNKNOWN, Interpreter
 from mlcourse.grading.shortcuts.meanings import (
     ANYTHING,
@@ -36,6 +37,8 @@ from mlcourse.grading.shortcuts.names import is_door
 
 def set_element(run: Interpreter, owner: Any, keys: Meanings, value: Meanings) -> None:
     """Put something under any of these keys into a container, or where unknown under any key."""
+    for name in texts(keys) or [""]:
+        note_change(run, owner, name)
     if isinstance(owner, Container):
         known = [key.value for key in keys if isinstance(key, Constant)]
         for key in known if known and len(known) == len(keys) else [REST]:

@@ -108,6 +108,7 @@ class Interpreter:
         self.text_left = MAX_TEXT
         self.blind = False  # whether code may run that could not be read
         self.cut = False  # whether something was not followed because there was too much of it
+        self.changes_guarded = ""  # what the text does to what it may not change
         self.last = NOTHING  # what the last expression that stood alone gave
         self.bindings: dict[ast.AST, Bindings] = {}
         self.lazy: dict[ast.AST, ast.Lambda] = {}  # the functions that generators are

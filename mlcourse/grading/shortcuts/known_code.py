@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mlcourse.grading.shortcuts.guarded import note_change
 from mlcourse.grading.shortcuts.interpreter import MAX_CALLS, Interpreter
 from mlcourse.grading.shortcuts.known import known
 from mlcourse.grading.shortcuts.meanings import (
@@ -51,6 +52,7 @@ def _run_in(run: Interpreter, text: str, place: Any) -> Meanings:
     elif place is None or isinstance(place, Namespace):
         scope = run.scope
     else:  # a namespace that is known only when the code runs
+        note_change(run, place, "")
         scope = Scope("module")
     if run.depth >= MAX_CALLS:
         run.blind = run.blind or not run.was_read(text)
