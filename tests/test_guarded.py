@@ -70,15 +70,10 @@ def test_who_changes_something_else_is_left_alone(name):
     assert verdict(HARMLESS[name]) is None
 
 
-def test_a_candidate_that_changes_the_search_when_it_is_called_is_refused_for_all():
-    cells = [
-        "import sys\ndef total(x):\n    for m in sys.modules.values(): m.forbidden_use = len\n    return 1",
-        "def other(x): return 1",
-    ]
+def test_a_candidate_that_changes_the_search_when_it_is_called_is_refused_and_harms_no_other():
+    cells = ["import inspect\ndef total(x):\n    inspect.isclass = len\n    return 1", "def other(x): return 1"]
     checks = {f"toy.{name}": Check(2, name, (), "mlcourse.toy") for name in ("total", "other")}
-    found = find_shortcuts(cells, checks)
-    assert found["toy.other"].startswith(CHANGES)
-    assert "toy.total" in found
+    assert find_shortcuts(cells, checks) == {"toy.total": f"{CHANGES}changes inspect"}
 
 
 def test_the_words_say_what_was_changed():

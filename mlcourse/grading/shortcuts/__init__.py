@@ -113,20 +113,23 @@ def find_shortcuts(
     foreign = set[str]()  # exercises whose code uses a value out of which anything may come
     for position in range(len(cells) + 1):
         for name in (name for name, place in places.items() if place == position):
+            cells_change, run.changes_guarded, cut = run.changes_guarded, "", run.cut
             reached = _reached(run, checks[name].expression)
             if {meaning for meaning, _ in reached} >= FOREIGN:
                 foreign.add(name)
-            if shortcut := targets[name].first_among(reached):
+            if shortcut := targets[name].first_among(reached) or _what_it_changes(run):
                 found[name] = shortcut
+                run.cut = cut  # what was found needs no more of the text
             elif run.cut:
                 raise ExhaustedError("There is more to follow than the search can, and what it saw does not suffice.")
+            run.changes_guarded = cells_change  # what a candidate changes when it is called harms it alone
         if position < len(cells):
             run.run_cell(cells[position])
         if run.steps > MAX_STEPS or run.blind:
             raise ExhaustedError("The text is too long to be searched to its end.")
     found.update(_handed_on(run, {name: target for name, target in targets.items() if name not in found}, foreign))
-    if run.changes_guarded:
-        found = {**dict.fromkeys(targets, f"{CHANGES}{run.changes_guarded}"), **found}
+    if changes := _what_it_changes(run):
+        found = {**dict.fromkeys(targets, changes), **found}
     return found
 
 
@@ -172,6 +175,11 @@ def _handed_on(run: Interpreter, targets: Mapping[str, Targets], foreign: set[st
             if name not in found and (shortcut := targets[name].first_among(reached)):
                 found[name] = f"{shortcut}{HANDED_ON}{to}"
     return found
+
+
+def _what_it_changes(run: Interpreter) -> str | None:
+    """Return what code does to what it may not change, in words."""
+    return f"{CHANGES}{run.changes_guarded}" if run.changes_guarded else None
 
 
 def _reached(run: Interpreter, expression: str) -> Named:
