@@ -12,11 +12,12 @@ from mlcourse.grading.shortcuts.meanings import Class, Function, Instance, Meani
 from mlcourse.grading.shortcuts.names import MISSING, resolve
 
 # The second search is made of these.
-TOOLS = ("dis", "inspect", "types", "builtins", "functools", "collections", "importlib", "operator", "itertools")
+TOOLS = ("dis", "inspect", "types", "functools", "collections", "importlib", "operator", "itertools")
 LEADING_ANYWHERE = ("sys._getframe", "sys._current_frames", "gc", "inspect.currentframe", "inspect.stack")
 # They change what other code does, or memory itself.
-CHANGING = ("sys.settrace", "sys.setprofile", "threading.settrace", "threading.setprofile", "sys.monitoring", "ctypes")
-OFTEN = ("print", "input", "display")  # that notebooks replace for their own use
+CHANGING = ("sys.settrace", "sys.setprofile", "threading.settrace", "threading.setprofile", "sys.monitoring")
+BUILTINS = ("id", "isinstance", "hasattr", "getattr", "vars", "next", "type", "callable", "zip", "any", "set", "iter")
+MEMORY = ("ctypes.memset", "ctypes.memmove", "ctypes.pythonapi", "ctypes.py_object", "ctypes.cast")
 
 
 def note_change(run: Interpreter, owner: Any, name: str) -> None:
@@ -32,13 +33,13 @@ def _is_guarded(owner: str, name: str) -> bool:
     if _is_part(owner, ("mlcourse.grading", *LEADING_ANYWHERE)) or name.startswith("mlcourse."):
         return True
     # Another name in a module harms nobody: old libraries are helped that way.
-    replaces = resolve(f"{owner}.{name}") is not MISSING and name not in OFTEN
-    return _is_part(owner, TOOLS) and replaces
+    replaces = resolve(f"{owner}.{name}") is not MISSING
+    return (_is_part(owner, TOOLS) and replaces) or (owner == "builtins" and name in BUILTINS)
 
 
 def note_call(run: Interpreter, name: str, given: Meanings) -> None:
     """Take note where a function of a library may change what a notebook may not."""
-    if _is_part(name, CHANGING):
+    if _is_part(name, (*CHANGING, *MEMORY)):
         run.changes_guarded = f"calls {name}"
     found = any(isinstance(item, Opaque) and not item.owner for item in given)
     own = any(isinstance(item, Function | Class | Instance) for item in given)

@@ -127,7 +127,8 @@ def _program(run: Interpreter, arguments: Arguments) -> Meanings:
     words = " ".join(texts(join(arguments.everything(), *inner)))
     if Path("sys.executable") in parts or ("python" in words and "pip" not in words):
         run.hand_on(ANYTHING, "another program")
-    return one(Path("subprocess"))
+        run.note(ANYTHING)
+    return DATA
 
 
 @known("os.fork", "os.forkpty", "pty.fork")

@@ -24,10 +24,10 @@ DOORS = (
     *(f"inspect.{name}" for name in ("currentframe", "stack", "trace", "getouterframes", "getinnerframes")),
     *(f"gc.{name}" for name in ("get_objects", "get_referrers", "get_referents")),
     # They make functions of bytes, of files, or of memory.
-    *("ctypes", "_ctypes", "cffi", "pickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib.load"),
+    *("cffi", "pickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib.load"),
     *("torch.load", "pandas.read_pickle", "types.CodeType", "importlib.machinery", "runpy.run_path", "zipimport"),
     *(f"importlib.util.{name}" for name in ("spec_from_file_location", "spec_from_loader", "module_from_spec")),
-    *("subprocess", "multiprocessing", "os.system", "os.popen", "os.fork", "os.forkpty", "os.posix_spawn", "pty"),
+    *(f"ctypes.{name}" for name in ("pythonapi", "py_object", "cast", "CDLL", "PyDLL", "cdll", "pydll", "memmove")),
 )
 DOOR_NAMES = frozenset(DOORS)
 LEADING_TO_REFERENCES = ("mlcourse.exercises", "mlcourse.trainings", "mlcourse.grading.evaluate")
