@@ -16,17 +16,18 @@ RECURSION = """\
 def forever(n):
     return 1 + forever(n + 1)
 forever(0)"""
-# Memory ends it long before its time is over, on a slow machine too.
+# Memory ends these two long before their time is over, on a slow machine too: it is asked for and not filled, because
+# to fill two gigabytes takes seconds.
 HEAVY = """\
 def forever(n):
-    held = [0.0] * 100_000
+    held = np.empty(100_000)
     return held[0] + forever(n + 1)
 forever(0)"""
 GROW = """\
 def grow():
     held = []
     while True:
-        held.append(np.ones(10_000_000))
+        held.append(np.empty(10_000_000))
 grow()"""
 KILL = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"
 CRASH = "import ctypes\nctypes.string_at(0)"
