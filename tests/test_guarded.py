@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from attacks.hiding import SWITCHED_OFF
 
 from mlcourse.exercises import find
-from mlcourse.grading.evaluate import refuse_shortcut
+from mlcourse.grading.refusal import refuse_shortcut
 from mlcourse.grading.shortcuts import CHANGES, Check, find_shortcuts
 
 OFF = "lambda *given, **named: None"

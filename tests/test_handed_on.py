@@ -12,7 +12,7 @@ import pytest
 import sklearn.metrics  # noqa: F401
 
 from mlcourse.exercises import find
-from mlcourse.grading.evaluate import refuse_shortcut
+from mlcourse.grading.refusal import refuse_shortcut
 from mlcourse.grading.shortcuts import HANDED_ON, Check, ExhaustedError, find_shortcuts
 
 HERE = Path(__file__).parent

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from mlcourse.exercises.protocol import Exercise
-from mlcourse.grading.evaluate import Grading, Prepared, refuse_shortcut, what_is_missing
+from mlcourse.grading.evaluate import Grading, Prepared, what_is_missing
+from mlcourse.grading.refusal import refuse_shortcut
 from mlcourse.grading.report import Report, write_report
 from mlcourse.grading.sandbox.limits import Limits
 from mlcourse.grading.sandbox.remote import RemoteCandidate

@@ -9,7 +9,8 @@ from typing import Any
 
 from mlcourse.exercises import find
 from mlcourse.exercises.protocol import Exercise
-from mlcourse.grading.evaluate import evaluate, refuse_shortcut, same_parts
+from mlcourse.grading.evaluate import evaluate, same_parts
+from mlcourse.grading.refusal import refuse_shortcut
 from mlcourse.grading.report import Report, write_report
 
 REPORT_FILE = "MLCOURSE_REPORT_FILE"

@@ -23,9 +23,8 @@ from mlcourse.grading.explain import explain_outcome, verdict
 from mlcourse.grading.feedback import Broken, first_failure, how_it_passed, not_written, printed, still_right
 from mlcourse.grading.forbidden import called_names, forbidden_use, own_globals
 from mlcourse.grading.plain import PlainArray, from_plain
+from mlcourse.grading.refusal import refuse_shortcut
 from mlcourse.grading.report import Report, write_report
-from mlcourse.grading.shortcuts import CHANGES, HANDED_ON
-from mlcourse.grading.shortcuts.names import DOORS
 
 PUBLIC_SEED = 1805
 CORE_SHARE = 0.5
@@ -104,30 +103,6 @@ def is_declared(exercise: Exercise, candidate: Any) -> bool:
     """Return whether a candidate is the exercise's own reference or one of its misconceptions."""
     declared = [exercise.reference, *(known.implementation for known in exercise.misconceptions)]
     return any(same_parts(candidate, part) for part in declared)
-
-
-def refuse_shortcut(exercise: Exercise, name: str) -> Report:
-    """Return the report of a submission that calls what it was asked to write, or hands it on.
-
-    ``name`` is what `find_shortcuts` returns for an exercise.
-    """
-    name, handed, to = name.partition(HANDED_ON)
-    if name.startswith(CHANGES):
-        words = f"{name}. What it does then, nobody can see, so that nothing of it is graded. Leave that out."
-    elif handed:
-        words = (
-            f"Your notebook hands {name}, or something that uses it, on to {to.removeprefix('builtins.')}. Nobody can "
-            "see where it goes from there, and this exercise asks you to write what it does. You may call it to "
-            "compare: call it by its name, in a cell of its own, and hand on what it returns. Or let this exercise's "
-            "code use its arguments alone."
-        )
-    elif any(name == door or name.startswith(f"{door}.") for door in DOORS):
-        words = (
-            f"Your code uses {name}. It leads from a text to any function: nobody can see what it calls. Do without it."
-        )
-    else:
-        words = f"Your code uses {name}. This exercise asks you to write what it does: build it from simpler parts."
-    return write_report(exercise.name, 0.0, exercise.points, "forbidden", [("not allowed", words)])
 
 
 def same_parts(a: Any, b: Any) -> bool:

@@ -12,7 +12,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 
 from mlcourse.exercises.protocol import Exercise
 from mlcourse.grading.companions import files_named_in, modules_among
-from mlcourse.grading.evaluate import refuse_shortcut
+from mlcourse.grading.refusal import refuse_shortcut
 from mlcourse.grading.report import Report, write_report
 from mlcourse.grading.shortcuts import Check, ExhaustedError, find_shortcuts
 from mlcourse.grading.submission import NOT_SEARCHED, asked_of, find_checks

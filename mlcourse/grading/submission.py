@@ -22,7 +22,8 @@ from mlcourse.exercises.protocol import Exercise
 from mlcourse.grading.attempt import Attempt, CheckCell, names_of
 from mlcourse.grading.declarations import modules_of, uses_of
 from mlcourse.grading.diagnosis import WorkedOutcomes
-from mlcourse.grading.evaluate import PUBLIC_SEED, Prepared, prepare, refuse_shortcut
+from mlcourse.grading.evaluate import PUBLIC_SEED, Prepared, prepare
+from mlcourse.grading.refusal import refuse_shortcut
 from mlcourse.grading.report import Report, write_report
 from mlcourse.grading.sandbox.limits import Limits
 from mlcourse.grading.sandbox.parent import WarmParent

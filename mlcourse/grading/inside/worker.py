@@ -22,7 +22,7 @@ from mlcourse.grading.inside.apart import checks_apart
 from mlcourse.grading.inside.shell import Notebook
 from mlcourse.grading.plain import from_plain
 from mlcourse.grading.shortcuts import Check, ExhaustedError, find_shortcuts, too_deep
-from mlcourse.grading.shortcuts.interpreter import read
+from mlcourse.grading.shortcuts.trees import read
 from mlcourse.grading.wire import ClosedError, WireError, pack, receive_with_descriptor, send, send_frame
 
 REHEARSED = """if False:  # read and compiled as any cell, and nothing is left of it

@@ -16,33 +16,19 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mlcourse.grading.shortcuts import (
-    attributes,
-    calls,
-    elements,
-    expressions,
-    known_code,
-    known_iterables,
-    statements,
-)
+from mlcourse.grading.shortcuts import attributes, calls, elements, known_code, known_iterables, operators, statements
 from mlcourse.grading.shortcuts.handed_on import may_write, with_parts
-from mlcourse.grading.shortcuts.interpreter import MAX_STEPS, Interpreter, parse, read
+from mlcourse.grading.shortcuts.interpreter import MAX_STEPS, Interpreter
 from mlcourse.grading.shortcuts.meanings import DATA, FOREIGN, WRITES
 from mlcourse.grading.shortcuts.names import Targets
 from mlcourse.grading.shortcuts.search import Named, Search
+from mlcourse.grading.shortcuts.trees import parse, read
 
 __all__ = ["Check", "ExhaustedError", "find_shortcuts", "too_deep"]
 CHANGES = "Your notebook "
 HANDED_ON = ", handed on to "
-TABLES = (
-    attributes,
-    calls,
-    elements,
-    expressions,
-    known_code,
-    known_iterables,
-    statements,
-)  # they fill the tables of the interpreter
+# They fill the tables of the interpreter.
+TABLES = (attributes, calls, elements, known_code, known_iterables, operators, statements)
 
 
 class ExhaustedError(Exception):

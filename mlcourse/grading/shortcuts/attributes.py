@@ -9,12 +9,14 @@ from importlib.machinery import PathFinder
 from types import ModuleType
 from typing import Any
 
+from mlcourse.grading.shortcuts.classes import BASES, in_class, in_line, lineage, spellings
 from mlcourse.grading.shortcuts.guarded import note_change
 from mlcourse.grading.shortcuts.handed_on import PLAIN_BASES
 from mlcourse.grading.shortcuts.interpreter import ATTRIBUTES, UNKNOWN, Interpreter
 from mlcourse.grading.shortcuts.meanings import (
     ANYTHING,
     DATA,
+    GIVEN,
     NOTHING,
     REST,
     Arguments,
@@ -45,10 +47,8 @@ from mlcourse.grading.shortcuts.scopes import Scope
 GETATTR = Path("builtins.getattr")
 TEXTS = ("__name__", "__qualname__", "__doc__")
 GETTERS = ("__getattribute__", "__getattr__")
-BASES = ("builtins.object", "builtins.type", "types.ModuleType")
 LEADING_ANYWHERE = ("__globals__", "__self__", "__loader__", "__spec__", "__subclasses__", "__builtins__")
 LONGEST_PATH = 300
-LONGEST_LINE = 1_000
 
 
 def set_attribute(run: Interpreter, owner: Any, name: str, value: Meanings) -> None:
@@ -143,6 +143,8 @@ def _of_path(run: Interpreter, owner: Path, name: str) -> Meanings:
         return one(GETATTR) if owner.name in BASES else one(Bound(one(GETATTR), Arguments((one(owner),))))
     if name in LEADING_ANYWHERE:
         return ANYTHING
+    if name in TEXTS:
+        return GIVEN if name == "__doc__" else one(Constant(owner.name.rpartition(".")[2]))
     if owner.name == "ipython" and name == "user_ns":
         return one(Namespace(run.module))
     patched = patch_of(run, owner, name)
@@ -242,49 +244,6 @@ def _of_bound(run: Interpreter, owner: Bound, name: str) -> Meanings:
     return one(owner) if name == "__call__" else join(one(owner), DATA)  # whatever it does, it may call its functions
 
 
-def lineage(owner: Class) -> list[Class | Path]:
-    """Return a class and its bases in the order in which Python asks them, but for the oddest of inheritances."""
-    found: list[Class | Path] = []
-    waiting: list[tuple[Class | Path, tuple[Class, ...]]] = [(owner, ())]
-    while waiting and len(found) < LONGEST_LINE:
-        current, below = waiting.pop()
-        if current in below:  # a class that is its own base
-            continue
-        found.append(current)
-        if isinstance(current, Class):
-            bases = [sorted(base, key=_age) for base in current.in_order] + [sorted(current.bases, key=_age)]
-            own = [base for part in bases for base in part if isinstance(base, Class | Path)]
-            waiting += [(base, (*below, current)) for base in reversed(list(dict.fromkeys(own)))]
-    return list(dict.fromkeys(reversed(found)))[::-1]  # a base of two classes comes behind both
-
-
-def _age(meaning: Any) -> tuple[int, str]:
-    return getattr(meaning, "serial", -1), getattr(meaning, "name", "")
-
-
-def spellings(owner: Class, name: str) -> tuple[str, ...]:
-    """Return the names under which an attribute may stand: ``_C__x`` is ``__x`` inside the class ``C``."""
-    prefix = f"_{owner.node.name.lstrip('_')}"
-    private = name.startswith("__") and not name.endswith("__")
-    return (name, f"{prefix}{name}" if private else name.removeprefix(prefix))
-
-
-def in_class(owner: Class, name: str) -> Meanings:
-    """Return what a class or one of its bases has under this name, as it stands there."""
-    return _in_line(lineage(owner), name)
-
-
-def _in_line(line: list[Class | Path], name: str) -> Meanings:
-    for current in line:
-        if not isinstance(current, Class):
-            continue
-        for spelling in spellings(current, name):
-            if spelling in current.namespace.names:
-                return current.namespace.names[spelling]
-    installed = (base for base in line if isinstance(base, Path) and base.name not in BASES)
-    return frozenset(Path(f"{base.name}.{name}") for base in installed)
-
-
 def bound_to(run: Interpreter, found: Meanings, owner: Class, itself: Meanings) -> Meanings:
     """Return what stands in a class as it comes out of an object (``itself``) or out of the class."""
     return join(*(_bind(run, meaning, owner, itself) for meaning in found))
@@ -332,17 +291,6 @@ def note_callable_by_base(run: Interpreter, owner: Class, found: Meanings) -> No
         run.note(one(owner), with_data=True)
 
 
-def ancestors(owner: Class) -> Meanings:
-    """Return all classes from which a class inherits."""
-    found, waiting = set[Any](), list(owner.bases)
-    while waiting:
-        base = waiting.pop()
-        if base not in found:
-            found.add(base)
-            waiting += base.bases if isinstance(base, Class) else ()
-    return frozenset(found)
-
-
 def _of_instance(run: Interpreter, owner: Instance, name: str) -> Meanings:
     note_getters(run, owner.of, GETTERS[:1])
     kept = [owner.attributes[spelling] for spelling in spellings(owner.of, name) if spelling in owner.attributes]
@@ -364,7 +312,7 @@ def _of_super(run: Interpreter, owner: Super, name: str) -> Meanings:
     kinds = frozenset(item.of if isinstance(item, Instance) else item for item in owner.itself)
     lines = [lineage(kind) for kind in kinds if isinstance(kind, Class)]
     after = [line[line.index(owner.of) + 1 :] for line in (*lines, lineage(owner.of)) if owner.of in line]
-    found = join(*(_in_line(line, name) for line in after))
+    found = join(*(in_line(line, name) for line in after))
     return bound_to(run, found, owner.of, owner.itself)
 
 

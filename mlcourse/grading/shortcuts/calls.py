@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from mlcourse.grading.shortcuts.attributes import ancestors, in_class, lineage
+from mlcourse.grading.shortcuts.classes import ancestors, in_class, lineage
 from mlcourse.grading.shortcuts.elements import loosen_in_library
 from mlcourse.grading.shortcuts.guarded import note_call
-from mlcourse.grading.shortcuts.handed_on import PLAIN_BASES, called_by_python, only_calls, only_looks
+from mlcourse.grading.shortcuts.handed_on import PLAIN_BASES, RECEIVER, called_by_python, only_calls, only_looks
 from mlcourse.grading.shortcuts.interpreter import CALLS, MAX_CALLS, MAX_DEPTH, UNKNOWN, Interpreter
 from mlcourse.grading.shortcuts.known import KNOWN, TRANSPARENT, WRAPPERS, canonical
 from mlcourse.grading.shortcuts.meanings import (
@@ -47,6 +47,7 @@ from mlcourse.grading.shortcuts.scopes import Scope
 
 # Of numbers they make arrays and objects out of which no function comes.
 COMPUTING = ("numpy", "torch", "scipy", "math", "sklearn", "array_api_compat", "matplotlib", "itertools", "random")
+LOST = "a value that is known only when the code runs"
 THEMSELVES = ("fit", "to", "double", "float", "cpu", "cuda", "eval", "train", "requires_grad_")
 
 
@@ -143,7 +144,7 @@ def _class(run: Interpreter, owner: Class, arguments: Arguments) -> Meanings:
         run.call(own, Arguments((one(made),)).then(arguments))
     else:
         kinds = [kind for kind in reversed(lineage(owner)) if isinstance(kind, Class)]
-        fields = [line.target.id for kind in kinds for line in kind.node.body if _is_field(line)]  # type: ignore[attr-defined]
+        fields = [field for kind in kinds for field in _fields(kind)]
         made.attributes.update(zip(fields, arguments.positional, strict=False))
         made.attributes.update(arguments.keywords)
         run.memory.changes += bool(arguments.positional or arguments.keywords)
@@ -158,8 +159,10 @@ def _class(run: Interpreter, owner: Class, arguments: Arguments) -> Meanings:
     return join(one(made), run.call(makers, Arguments((one(owner),)).then(arguments)))
 
 
-def _is_field(line: ast.stmt) -> bool:
-    return isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)
+def _fields(kind: Class) -> list[str]:
+    """Return the names that stand in the body of a class with an annotation."""
+    targets = [line.target for line in kind.node.body if isinstance(line, ast.AnnAssign)]
+    return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
 def call_method(run: Interpreter, owners: Meanings, name: str, arguments: Arguments = Arguments()) -> Meanings:  # noqa: B008
@@ -216,9 +219,9 @@ def _made(run: Interpreter, owner: Made, arguments: Arguments) -> Meanings:
 
 def _data(run: Interpreter, owner: Data, arguments: Arguments) -> Meanings:
     run.note(arguments.everything(), with_data=True)
-    run.hand_on(arguments.everything(), "a value that is known only when the code runs")
     if owner.given and is_plain(arguments.everything()):
         return one(owner)
+    run.hand_on(arguments.everything(), RECEIVER if owner.given else LOST)
     run.call_back(arguments)
     return join(DATA, loosen_in_library(run, arguments))
 
@@ -260,7 +263,7 @@ def _of_more(run: Interpreter, owner: More, arguments: Arguments) -> Meanings:
 def _opaque(run: Interpreter, owner: Opaque, arguments: Arguments) -> Meanings:
     note_call(run, "what it finds while it runs", arguments.everything() | one(owner))
     run.note(arguments.everything(), with_data=True)
-    run.hand_on(arguments.everything(), "a value that is known only when the code runs")
+    run.hand_on(arguments.everything(), LOST)
     return one(owner) | DATA
 
 

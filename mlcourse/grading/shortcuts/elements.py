@@ -7,6 +7,7 @@ from typing import Any
 
 from mlcourse.grading.shortcuts.attributes import in_namespace, module_named, set_in_namespace
 from mlcourse.grading.shortcuts.guarded import note_change
+from mlcourse.grading.shortcuts.handed_on import RECEIVER
 from mlcourse.grading.shortcuts.interpreter import ELEMENTS, MAX_CALLS, UNKNOWN, Interpreter
 from mlcourse.grading.shortcuts.meanings import (
     ANYTHING,
@@ -54,7 +55,7 @@ def set_element(run: Interpreter, owner: Any, keys: Meanings, value: Meanings) -
     elif isinstance(owner, Instance) and (setter := run.attribute(one(owner), "__setitem__")):
         run.call(setter, Arguments((keys, value)))
     else:
-        run.hand_on(value, UNKNOWN)
+        run.hand_on(value, RECEIVER if is_given(owner) else UNKNOWN)
 
 
 def loosen(run: Interpreter, owner: Any) -> None:

@@ -7,9 +7,8 @@ import builtins
 from typing import Any
 
 from mlcourse.grading.shortcuts.attributes import patch_of
-from mlcourse.grading.shortcuts.calls import call_method
-from mlcourse.grading.shortcuts.constants import combine, evaluated, glue, sliced
-from mlcourse.grading.shortcuts.interpreter import EXPRESSIONS, MAX_CALLS, UNKNOWN, Interpreter, look_at_parts
+from mlcourse.grading.shortcuts.constants import evaluated, glue, sliced
+from mlcourse.grading.shortcuts.interpreter import EXPRESSIONS, UNKNOWN, Interpreter, look_at_parts
 from mlcourse.grading.shortcuts.meanings import (
     ANYTHING,
     DATA,
@@ -30,7 +29,6 @@ from mlcourse.grading.shortcuts.meanings import (
     Path,
     bag,
     generated,
-    is_plain,
     join,
     listed,
     one,
@@ -42,37 +40,14 @@ from mlcourse.grading.shortcuts.scopes import Scope, bindings_of
 LONGEST_DISPLAY = 500
 NOTEBOOK_NAMES = ("get_ipython", "display", "In", "exit", "quit")
 NAMES_OF_MODULES = {"__name__": Constant("__main__"), "__builtins__": Path("builtins")}
-OPERATORS: dict[type, str] = {
-    ast.Add: "add",
-    ast.Sub: "sub",
-    ast.Mult: "mul",
-    ast.MatMult: "matmul",
-    ast.Div: "truediv",
-    ast.FloorDiv: "floordiv",
-    ast.Mod: "mod",
-    ast.Pow: "pow",
-    ast.LShift: "lshift",
-    ast.RShift: "rshift",
-    ast.BitOr: "or",
-    ast.BitXor: "xor",
-    ast.BitAnd: "and",
-}
-UNARY: dict[type, str] = {
-    ast.USub: "__neg__",
-    ast.UAdd: "__pos__",
-    ast.Invert: "__invert__",
-    ast.Not: "__bool__",
-}
-COMPARISONS = ("__eq__", "__ne__", "__lt__", "__gt__", "__le__", "__ge__")
 RUNNING = ("eval", "exec", "getattr", "__import__", "vars", "globals", "locals", "compile")
 ENDING = ("builtins.exit", "builtins.quit", "sys.exit", "os._exit", "os.abort")
 
 
 def _constant(run: Interpreter, node: ast.Constant) -> Meanings:
     value = node.value.decode("latin-1") if isinstance(node.value, bytes) else node.value  # as text
-    is_known = isinstance(value, str | int) and not isinstance(value, bool)
-    if is_known:
-        return one(Constant(value))  # type: ignore[arg-type]
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        return one(Constant(value))
     return NOTHING if value is None or value is ... else GIVEN
 
 
@@ -218,42 +193,6 @@ def _lambda(run: Interpreter, node: ast.Lambda) -> Meanings:
     return one(new_function(run, node))
 
 
-def _binary(run: Interpreter, node: ast.BinOp) -> Meanings:
-    chain: list[ast.BinOp] = []
-    left: ast.expr = node
-    while isinstance(left, ast.BinOp):  # a long sum leans to the left
-        chain.append(left)
-        left = left.left
-    value = run.evaluate(left)
-    for step in reversed(chain):
-        right = run.evaluate(step.right)
-        if isinstance(step.op, ast.Div | ast.FloorDiv | ast.Mod) and right == one(Constant(0)):
-            run.fails_here()
-        value = operated(run, step.op, value, right)
-    return value
-
-
-def operated(run: Interpreter, operator: ast.operator, left: Meanings, right: Meanings, begin: str = "") -> Meanings:
-    """Return what two things give with an operator between them; of the student's own objects, what their method does.
-
-    ``begin`` is ``"i"`` for ``+=`` and its kin.
-    """
-    plain = combine(operator, left, right)
-    if is_plain(left | right):
-        return GIVEN if plain == DATA else plain
-    if DATA.issuperset(left | right) or run.depth >= MAX_CALLS // 2:
-        return join(plain, frozenset(item for item in left | right if isinstance(item, Instance)))
-    name = OPERATORS[type(operator)]
-    ways = [(left, f"__{name}__", right)]
-    if not left or any(not isinstance(item, Instance) for item in left):
-        ways.append((right, f"__r{name}__", left))
-    ways += [(left, f"__{begin}{name}__", right)] if begin else []
-    own = join(*(call_method(run, owner, method, Arguments((other,))) for owner, method, other in ways))
-    if left >= DATA or right >= DATA:
-        run.hand_on(left | right, "an operator")
-    return join(plain, own)
-
-
 def _any_of(run: Interpreter, node: ast.BoolOp) -> Meanings:
     first = run.evaluate(node.values[0])
     with run.perhaps():
@@ -264,14 +203,6 @@ def _conditional(run: Interpreter, node: ast.IfExp) -> Meanings:
     run.evaluate(node.test)
     with run.perhaps():
         return join(run.evaluate(node.body), run.evaluate(node.orelse))
-
-
-def _unary(run: Interpreter, node: ast.UnaryOp) -> Meanings:
-    values = run.evaluate(node.operand)
-    numbers = [item.value for item in values if isinstance(item, Constant) and isinstance(item.value, int)]
-    if isinstance(node.op, ast.USub) and numbers and len(numbers) == len(values):
-        return frozenset(Constant(-number) for number in numbers)
-    return join(DATA, call_method(run, values, UNARY[type(node.op)]))
 
 
 def _walrus(run: Interpreter, node: ast.NamedExpr) -> Meanings:
@@ -368,24 +299,6 @@ def _yield(run: Interpreter, node: ast.Yield | ast.YieldFrom) -> Meanings:
     return join(DATA, taken) if isinstance(node, ast.YieldFrom) else DATA
 
 
-def _comparison(run: Interpreter, node: ast.Compare) -> Meanings:
-    values = [run.evaluate(part) for part in (node.left, node.comparators[0])]
-    with run.perhaps():
-        values += [run.evaluate(part) for part in node.comparators[1:]]
-    found = [DATA]
-    if run.depth >= MAX_CALLS // 2 or not any(
-        isinstance(item, Instance | Container) for part in values for item in part
-    ):
-        return GIVEN
-    for operator, left, right in zip(node.ops, values, values[1:], strict=False):
-        if isinstance(operator, ast.In | ast.NotIn):
-            found.append(call_method(run, right, "__contains__", Arguments((left,))))
-            right = run.element(right)
-        for owner, other in ((left, right), (right, left)):
-            found += [call_method(run, owner, name, Arguments((other,))) for name in COMPARISONS]
-    return join(*found)
-
-
 EXPRESSIONS.update(
     {
         ast.Constant: _constant,
@@ -394,10 +307,8 @@ EXPRESSIONS.update(
         ast.Subscript: _subscript,
         ast.Call: _call,
         ast.Lambda: _lambda,
-        ast.BinOp: _binary,
         ast.BoolOp: _any_of,
         ast.IfExp: _conditional,
-        ast.UnaryOp: _unary,
         ast.NamedExpr: _walrus,
         ast.List: _display,
         ast.Tuple: _display,
@@ -413,7 +324,6 @@ EXPRESSIONS.update(
         ast.Await: _await,
         ast.Yield: _yield,
         ast.YieldFrom: _yield,
-        ast.Compare: _comparison,
         ast.Slice: look_at_parts,
     }
 )

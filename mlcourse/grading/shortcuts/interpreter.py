@@ -7,8 +7,6 @@ fill: `expressions`, `statements`, `attributes`, `elements` and `calls`.
 from __future__ import annotations
 
 import ast
-import functools
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -36,6 +34,7 @@ from mlcourse.grading.shortcuts.meanings import (
     one,
 )
 from mlcourse.grading.shortcuts.scopes import Bindings, Memory, Scope, bindings_of
+from mlcourse.grading.shortcuts.trees import leaves, parse, read
 
 FUEL = 200_000  # nodes looked at again, in calls and repetitions; every line is read once in any case
 MAX_CALLS = 6  # calls inside calls that are followed with all their arguments
@@ -54,22 +53,6 @@ STATEMENTS: dict[type, Callable[["Interpreter", Any], Any]] = {}
 ATTRIBUTES: dict[type, Callable[["Interpreter", Any, str], Meanings]] = {}
 ELEMENTS: dict[type, Callable[["Interpreter", Any, Meanings], Meanings]] = {}
 CALLS: dict[type, Callable[["Interpreter", Any, Arguments], Meanings]] = {}
-
-
-@functools.lru_cache(maxsize=256)  # one cell is read for several questions; nobody changes a tree
-def read(text: str, mode: str = "exec") -> Any:
-    """Return the syntax tree of a piece of code; what Python has to say about its style is not printed."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return ast.parse(text, mode=mode)
-
-
-def parse(text: str, mode: str = "exec") -> Any:
-    """Return the syntax tree of a piece of code, or None where it is no Python."""
-    try:
-        return read(text, mode)
-    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
-        return None
 
 
 class Interpreter:
@@ -111,6 +94,7 @@ class Interpreter:
         self.changes_guarded = ""  # what the text does to what it may not change
         self.last = NOTHING  # what the last expression that stood alone gave
         self.bindings: dict[ast.AST, Bindings] = {}
+        self.leaving: dict[ast.stmt, bool] = {}
         self.lazy: dict[ast.AST, ast.Lambda] = {}  # the functions that generators are
 
     def run_cell(self, source: str) -> None:
@@ -262,7 +246,13 @@ class Interpreter:
         """Follow statements one after another."""
         for statement in body:
             self.execute(statement)
-            self.doubt = self.doubt or leaves(statement)
+            self.doubt = self.doubt or self.leaves(statement)
+
+    def leaves(self, statement: ast.stmt) -> bool:
+        """Return whether a statement may leave those behind it undone."""
+        if statement not in self.leaving:
+            self.leaving[statement] = leaves(statement)
+        return self.leaving[statement]
 
     def execute(self, statement: ast.stmt) -> None:
         """Follow one statement; one that is nested too deeply is taken to pieces."""
@@ -404,22 +394,6 @@ class Interpreter:
         except (SyntaxError, ValueError, OverflowError):
             pass  # it is no Python
         return None
-
-
-@functools.lru_cache(maxsize=4096)
-def leaves(statement: ast.stmt) -> bool:
-    """Return whether a statement may leave those behind it undone, of the same function, loop or cell."""
-    waiting: list[tuple[ast.AST, bool]] = [(statement, False)]
-    while waiting:
-        node, in_loop = waiting.pop()
-        if isinstance(node, ast.Return | ast.Raise | ast.Assert):
-            return True
-        if isinstance(node, ast.Break | ast.Continue) and not in_loop:
-            return True
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.expr):
-            inner = in_loop or isinstance(node, ast.For | ast.AsyncFor | ast.While)
-            waiting.extend((part, inner) for part in ast.iter_child_nodes(node))
-    return False
 
 
 def look_at_parts(run: Interpreter, node: Any) -> Meanings:

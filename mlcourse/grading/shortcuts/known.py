@@ -216,6 +216,11 @@ def _any_module(run: Interpreter, arguments: Arguments) -> Meanings:
     return bag(ANYTHING, bag(ANYTHING))
 
 
+@known("inspect.getmodule")
+def _module_of(run: Interpreter, arguments: Arguments) -> Meanings:
+    return ANYTHING
+
+
 @known("inspect.getmembers", "inspect.getmembers_static")
 def _members(run: Interpreter, arguments: Arguments) -> Meanings:
     return bag(bag(_any_attribute(run, arguments.at(0) - DATA) | DATA))

@@ -93,7 +93,8 @@ def _cell_magic(run: Interpreter, arguments: Arguments) -> Meanings:
 @known("timeit.timeit", "timeit.repeat", "cProfile.run", "cProfile.runctx", "profile.run", "pdb.run")
 def _timed(run: Interpreter, arguments: Arguments) -> Meanings:
     for part in (arguments.at(0, "stmt"), arguments.at(1, "setup")):
-        run_text(run, Arguments((frozenset(Constant(text) for text in texts(part)),))) if texts(part) else NOTHING
+        if texts(part):
+            run_text(run, Arguments((frozenset(Constant(text) for text in texts(part)),)))
         run.call(frozenset(item for item in part if not isinstance(item, Constant | Data)), Arguments())
     return DATA
 
@@ -125,7 +126,7 @@ def _program(run: Interpreter, arguments: Arguments) -> Meanings:
     parts = run.leads.among(arguments.everything())
     inner = [item.values() for item in arguments.everything() if isinstance(item, Container)]
     words = " ".join(texts(join(arguments.everything(), *inner)))
-    if Path("sys.executable") in parts or ("python" in words and "pip" not in words):
+    if Path("sys.executable") in parts or "python" in words:
         run.hand_on(ANYTHING, "another program")
         run.note(ANYTHING)
     return DATA

@@ -9,6 +9,7 @@ from mlcourse.grading.shortcuts.interpreter import Interpreter
 from mlcourse.grading.shortcuts.known import known
 from mlcourse.grading.shortcuts.meanings import (
     DATA,
+    GIVEN,
     MANY,
     NOTHING,
     REST,
@@ -22,6 +23,7 @@ from mlcourse.grading.shortcuts.meanings import (
     functions_in,
     generated,
     join,
+    listed,
     one,
 )
 from mlcourse.grading.shortcuts.operations import looped, merge, pairs
@@ -98,7 +100,8 @@ def _any_order(run: Interpreter, arguments: Arguments) -> Meanings:
     run.note(functions_in(arguments.everything()), with_data=True)
     run.call_back(arguments)
     given = arguments.positional
-    return generated(join(*(looped(run, part) for part in given), *given[:1]), by=lazy_in(arguments))
+    alone = (item for part in given[:1] for item in part if not isinstance(item, Container))  # what is repeated
+    return generated(join(frozenset(alone), *(looped(run, part) for part in given)), by=lazy_in(arguments))
 
 
 @known("builtins.next", "builtins.max", "builtins.min", "random.choice")
@@ -109,9 +112,14 @@ def _one_of(run: Interpreter, arguments: Arguments) -> Meanings:
     return join(taken, dict(arguments.keywords).get("default", NOTHING), *arguments.positional)
 
 
-@known("builtins.zip", "builtins.enumerate", "itertools.product")
+@known("builtins.zip", "itertools.product")
 def _tuples(run: Interpreter, arguments: Arguments) -> Meanings:
-    return generated(bag(*(looped(run, part) for part in arguments.positional)), by=lazy_in(arguments))
+    return generated(listed(*(looped(run, part) for part in arguments.positional)), by=lazy_in(arguments))
+
+
+@known("builtins.enumerate")
+def _numbered(run: Interpreter, arguments: Arguments) -> Meanings:
+    return generated(listed(GIVEN, looped(run, arguments.at(0))), by=lazy_in(arguments))
 
 
 @known("builtins.dict", "types.MappingProxyType", "collections.OrderedDict", "collections.ChainMap")

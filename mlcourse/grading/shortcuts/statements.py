@@ -9,10 +9,11 @@ from functools import partial
 from importlib.machinery import PathFinder
 from typing import Any
 
-from mlcourse.grading.shortcuts.attributes import delete_attribute, lineage, module_named, set_attribute
+from mlcourse.grading.shortcuts.attributes import delete_attribute, module_named, set_attribute
 from mlcourse.grading.shortcuts.calls import call_method, decorated
+from mlcourse.grading.shortcuts.classes import lineage
 from mlcourse.grading.shortcuts.elements import loosen, set_element, take_away
-from mlcourse.grading.shortcuts.expressions import new_function, operated
+from mlcourse.grading.shortcuts.expressions import new_function
 from mlcourse.grading.shortcuts.handed_on import PLAIN_BASES, called_by_python
 from mlcourse.grading.shortcuts.interpreter import STATEMENTS, UNKNOWN, Interpreter, look_at_parts
 from mlcourse.grading.shortcuts.meanings import (
@@ -38,6 +39,7 @@ from mlcourse.grading.shortcuts.meanings import (
 )
 from mlcourse.grading.shortcuts.names import exported
 from mlcourse.grading.shortcuts.operations import looped, operate
+from mlcourse.grading.shortcuts.operators import operated
 from mlcourse.grading.shortcuts.scopes import Bindings, Scope, bindings_of
 
 MAX_ROUNDS = 50
