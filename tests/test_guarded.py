@@ -31,6 +31,9 @@ CHANGED = {
     "among all objects": "import gc\nfor o in gc.get_objects(): o.forbidden_use = len",
     "in a frame": "sys._getframe().f_back.f_globals['forbidden_use'] = len",
     "in the list of modules": "sys.modules['mlcourse.grading.forbidden'] = 3",
+    "another module in the place of a library": "import types\nsys.modules['numpy'] = types.ModuleType('numpy')",
+    "the watch": f"import mlcourse.grading.watch as w\nw.Watch.__exit__ = {OFF}",
+    "what the watch is made of": f"sys.setprofile({OFF})",
     "by a mock": "from unittest.mock import patch\npatch('mlcourse.grading.forbidden.forbidden_use', len).start()",
     "what it is made of": "import dis\ndis.get_instructions = lambda code: []",
     "what all is made of": "import builtins\nbuiltins.id = lambda x: 0",
@@ -49,6 +52,7 @@ HARMLESS = {
     "a look at a module": "for n, f in vars(np).items():\n    if callable(f): print(n, f)",
     "warnings": "import warnings\nwarnings.filterwarnings('ignore')\nwarnings.showwarning = lambda *a: None",
     "settings": "sys.setrecursionlimit(10_000)\nnp.set_printoptions(precision=3)",
+    "a module of one's own": "import types\nsys.modules['my_own_module'] = types.ModuleType('my_own_module')",
     "a check": "from mlcourse.grading import check\ncheck('toy.total', len)",
     "modules by name": "import importlib\nfor n in ['numpy', 'math']: print(importlib.import_module(n).__name__)",
 }

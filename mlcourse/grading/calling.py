@@ -16,6 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ import numpy as np
 from mlcourse.grading.plain import NotPlainError, identical, to_plain
 
 PRINTED_LIMIT = 2_000
+EXECUTABLE = sys.executable  # as it is before a notebook runs
 LIBRARIES = (  # how the names of files begin that no student has written
     *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
     __file__.rpartition("grading")[0],
@@ -34,6 +36,14 @@ LIBRARIES = (  # how the names of files begin that no student has written
 
 class CallTimeoutError(BaseException):
     """The submission used up its time. No ordinary ``except`` of a submission catches it."""
+
+
+class ShortcutUsedError(BaseException):
+    """The submission called what it was asked to write. No ordinary ``except`` of a submission catches it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
 
 
 class Printed(io.StringIO):
@@ -72,28 +82,41 @@ class Outcome:
     ended: bool = False  # the submission's process is gone, and with it every further call
     changed: tuple[str, ...] = ()
     printed: str = ""
+    shortcut: str | None = None  # the forbidden function that was called
 
     @property
     def is_final(self) -> bool:
         """Whether no further call is made without being asked: it would end in the same way, after a long time."""
-        return self.timed_out or self.ended or (self.failure is not None and self.failure.unwritten)
+        unwritten = self.failure is not None and self.failure.unwritten
+        return self.timed_out or self.ended or unwritten or self.shortcut is not None
 
     @property
     def returned(self) -> bool:
         """Whether there is a value to compare."""
-        return self.failure is None and self.refused is None and not self.timed_out
+        return self.failure is None and self.refused is None and self.shortcut is None and not self.timed_out
 
 
-def make_call(run: Callable[[dict[str, Any]], Any], inputs: dict[str, Any], clock: Clock) -> Outcome:
-    """Return the outcome of ``run`` on a copy of the inputs; those given stay as they are."""
+def make_call(
+    run: Callable[[dict[str, Any]], Any],
+    inputs: dict[str, Any],
+    clock: Clock,
+    watch: AbstractContextManager[Any] | None = None,
+) -> Outcome:
+    """Return the outcome of ``run`` on a copy of the inputs; those given stay as they are.
+
+    ``watch`` is entered around the call, and may end it with a `ShortcutUsedError`.
+    """
     given = {name: copied(value) for name, value in inputs.items()}
     printed = Printed()
-    value, failure, refused = None, None, None
+    watch = watch or contextlib.nullcontext()
+    value, failure, refused, shortcut = None, None, None, None
     try:
-        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed), on_the_cpu(), clock:
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed), on_the_cpu(), clock, watch:
             value = to_plain(run(given))
     except NotPlainError as error:
         refused = str(error)
+    except ShortcutUsedError as error:
+        shortcut = error.name
     except CallTimeoutError:
         pass
     except KeyboardInterrupt:
@@ -109,6 +132,7 @@ def make_call(run: Callable[[dict[str, Any]], Any], inputs: dict[str, Any], cloc
         clock.rang,
         changed=changed_inputs(inputs, given),
         printed=printed.getvalue()[:PRINTED_LIMIT],
+        shortcut=shortcut,
     )
 
 
@@ -238,4 +262,4 @@ def _message(error: BaseException) -> str:
 
 def is_library(filename: str) -> bool:
     """Return whether a source file belongs to Python, to an installed package or to the course."""
-    return filename.startswith(LIBRARIES) or filename == sys.executable
+    return filename.startswith(LIBRARIES) or filename == EXECUTABLE

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Protocol
 
 from mlcourse.exercises.protocol import Exercise, call_candidate
 from mlcourse.grading.calling import Clock, Outcome, call_by_position, make_call
+from mlcourse.grading.watch import Watch
 
 
 class Candidate(Protocol):
@@ -28,15 +30,19 @@ class Candidate(Protocol):
 
 
 class LocalCandidate:
-    """A submission in this process: for one's own work, and for references and misconceptions."""
+    """A submission in this process: for one's own work, and for references and misconceptions.
 
-    def __init__(self, exercise: Exercise, implementation: Any) -> None:
+    ``watched`` says whether the call of a forbidden function ends it. A profiler of one's own is left to its work.
+    """
+
+    def __init__(self, exercise: Exercise, implementation: Any, *, watched: bool = False) -> None:
         self.exercise = exercise
         self.implementation = implementation
+        self.watch = Watch(exercise.forbidden) if watched and sys.getprofile() is None else None
 
     def call(self, inputs: dict[str, Any]) -> Outcome:
         """Return the outcome of one call; the inputs given stay as they are."""
-        return make_call(self._run, inputs, Clock(self.exercise.time_limit))
+        return make_call(self._run, inputs, Clock(self.exercise.time_limit), self.watch)
 
     def calls(self, several: Sequence[dict[str, Any]]) -> Generator[Outcome, None, None]:
         """Yield the outcome of each call when it is asked for."""

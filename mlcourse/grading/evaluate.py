@@ -58,7 +58,8 @@ def evaluate(exercise: Exercise | str, candidate: Any, seed: int | None = None) 
     absent = what_is_missing(exercise, describe_parts(candidate))
     if absent:
         return write_report(exercise.name, 0.0, exercise.points, "missing", [("missing", absent)])
-    if not is_declared(exercise, candidate):
+    declared = is_declared(exercise, candidate)
+    if not declared:
         try:
             shortcut = forbidden_use(candidate, exercise.forbidden, exercise.reference)
         except Exception:  # an object that answers questions about itself with errors can still be called
@@ -67,7 +68,7 @@ def evaluate(exercise: Exercise | str, candidate: Any, seed: int | None = None) 
             return refuse_shortcut(exercise, shortcut)
     return grade(
         exercise,
-        LocalCandidate(exercise, candidate),
+        LocalCandidate(exercise, candidate, watched=not declared),
         seed,
         earlier=lambda: failing_earlier(exercise, candidate, seed),
     )
@@ -181,6 +182,7 @@ class Grading:
         self.reveal = reveal
         self.trials: list[Trial] = []
         self.unwritten: Report | None = None
+        self.shortcut: str | None = None  # the forbidden function that a call has shown
         self.broken: dict[str, Broken] = {}
 
     def try_worked(self) -> None:
@@ -197,22 +199,28 @@ class Grading:
 
     def report(self) -> Report:
         """Return the report on what was tried."""
+        if self.shortcut:
+            return refuse_shortcut(self.exercise, self.shortcut)
         return self.unwritten or _report(self, self.broken)
 
     @property
     def spotless(self) -> bool:
         """Whether nothing has failed so far; what is not written has not failed."""
         right = all(trial.right and not trial.got.changed for trial in self.trials)
-        return bool(self.unwritten) or (right and not self.broken)
+        return bool(self.unwritten) or (right and not self.broken and not self.shortcut)
 
     @property
     def passed(self) -> bool:
         """Whether everything was tried and is right, or nothing is written."""
+        if self.shortcut:
+            return False
         return bool(self.unwritten) or all(_groups(self.exercise, self.trials, self.broken).values())
 
     @property
     def over(self) -> bool:
         """Whether the other cases would only use up their time, or find nobody who answers."""
+        if self.shortcut:
+            return True
         return bool(self.trials) and (self.trials[-1].got.timed_out or self.trials[-1].got.ended)
 
     def _try(self, *groups: str) -> None:
@@ -224,6 +232,9 @@ class Grading:
                 if got.failure and got.failure.unwritten and not self.trials:
                     self.unwritten = not_written(self.exercise, got)
                     return
+                if got.shortcut:
+                    self.shortcut = got.shortcut
+                    return
                 expected = self.prepared.answer(case)
                 right = verdict(self.exercise, got, expected, case.inputs) is None
                 self.trials.append(Trial(case, expected, got, right))
@@ -232,7 +243,13 @@ class Grading:
 
     def _broken(self, item: Property) -> str | None:
         pattern = self.prepared.answer(self.prepared.cases[0]).value
-        return _broken(item, self.exercise, self.candidate, self.prepared.seed, pattern)
+        return _broken(item, self.exercise, self._call, self.prepared.seed, pattern)
+
+    def _call(self, inputs: dict[str, Any]) -> Outcome:
+        """Return the outcome of one call for a property."""
+        outcome = self.candidate.call(inputs)
+        self.shortcut = self.shortcut or outcome.shortcut
+        return outcome
 
 
 def right_answer(exercise: Exercise, case: Case) -> Outcome:
@@ -308,11 +325,13 @@ class _CandidateFailedError(Exception):
         self.outcome = outcome
 
 
-def _broken(item: Property, exercise: Exercise, candidate: Candidate, seed: int, pattern: Any) -> str | None:
+def _broken(
+    item: Property, exercise: Exercise, ask: Callable[[dict[str, Any]], Outcome], seed: int, pattern: Any
+) -> str | None:
     """Return in words why a property does not hold, or None if it holds."""
 
     def call(**inputs: Any) -> Any:
-        outcome = candidate.call(inputs)
+        outcome = ask(inputs)
         if not outcome.returned:
             raise _CandidateFailedError(outcome)
         return from_plain(in_the_form_of(outcome.value, pattern))

@@ -32,6 +32,8 @@ def explain_outcome(outcome: Outcome, exercise: Exercise, inputs: Iterable[str] 
     """Say why a call with inputs of these names gave no value that could be compared."""
     if outcome.timed_out:
         return Difference("too slow", f"One call took more than {exercise.time_limit:g} s. Does a loop never end?")
+    if outcome.shortcut is not None:
+        return Difference("not allowed", f"your code uses {outcome.shortcut}")
     if outcome.refused is not None:
         return Difference("wrong type", f"you return {outcome.refused}; return plain numbers or arrays")
     failure = outcome.failure

@@ -2,7 +2,7 @@
 
 The search follows names from the submission's own code to the objects behind them. A local function that happens to
 have the same name, a comment or a string is no violation. What code builds while it runs (a name put together from
-strings) is not found.
+strings) is not found here: `mlcourse.grading.watch` sees it when it is called.
 """
 
 from __future__ import annotations

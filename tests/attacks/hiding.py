@@ -1,4 +1,4 @@
-"""Call a forbidden function where the search of the text cannot follow, with the second search switched off."""
+"""Call a forbidden function where the searches cannot follow, or switch off what would see it."""
 
 from .base import Attack, code
 
@@ -32,7 +32,122 @@ def hiding(name: str, tries: str, source: str) -> Attack:
     return Attack(name, FAMILY, tries, {"r2_score": "\n\n".join(map(code, (SWITCHED_OFF, source)))})
 
 
+# A reference to the function that no search of the text or of the objects has followed, once.
+KEPT = """
+import sklearn.metrics
+import numpy as np
+shown = {}
+kept = shown.values()
+shown["f"] = sklearn.metrics.r2_score
+"""
+
+
+def keeping(name: str, tries: str, source: str) -> Attack:
+    """Return an attack on r2_score, which keeps the library's, and leaves the second search as it is."""
+    return Attack(name, FAMILY, tries, {"r2_score": "\n\n".join(map(code, (KEPT, source)))})
+
+
 ATTACKS = [
+    keeping(
+        "in_a_view",
+        "keeps a view of a dict, and puts the function into the dict afterwards",
+        """
+        def r2_score(y, p): return float(next(iter(kept))(y, p))
+        """,
+    ),
+    keeping(
+        "in_another_dict",
+        "gives an object another dict for its attributes, in which the function stands",
+        """
+        class Holder: pass
+        holder = Holder()
+        holder.__dict__ = shown
+        def r2_score(y, p): return float(holder.f(y, p))
+        """,
+    ),
+    keeping(
+        "in_another_encoding",
+        "runs a text that is written in UTF-7",
+        """
+        def r2_score(y, p): return float(eval(b"sklearn.metrics.r2+AF8-score".decode("utf-7"))(y, p))
+        """,
+    ),
+    keeping(
+        "in_a_copy_of_the_process",
+        "has a copy of its process call the function, and reads the answer from a pipe",
+        """
+        import os
+        def r2_score(y, p):
+            reads, writes = os.pipe()
+            if os.fork() == 0:
+                os.write(writes, str(float(next(iter(kept))(y, p))).encode())
+                os._exit(0)
+            os.close(writes)
+            return float(os.read(reads, 100))
+        """,
+    ),
+    keeping(
+        "the_watch_switched_off",
+        "switches off what is told of its calls while it is called, and puts it back",
+        """
+        import sys
+        def r2_score(y, p):
+            told = sys.getprofile()
+            list(map(sys.setprofile, [None]))
+            answer = float(next(iter(kept))(y, p))
+            list(map(sys.setprofile, [told]))
+            return answer
+        """,
+    ),
+    keeping(
+        "the_watch_out_of_breath",
+        "calls itself without end, so that what is told of its calls fails, and goes on",
+        """
+        def deeper(): return deeper()
+        def r2_score(y, p):
+            try:
+                deeper()
+            except RecursionError:
+                return float(next(iter(kept))(y, p))
+        """,
+    ),
+    keeping(
+        "the_watch_replaced",
+        "replaces what watches its calls by something that sees nothing",
+        """
+        import importlib
+        watch = importlib.import_module(".".join(["mlcourse", "grading", "watch"]))
+        for name in ("__enter__", "_event", "called", "tell"):
+            setattr(watch.Watch, name, lambda self, *event: self)
+        watch.Watch.__exit__ = lambda self, *error: None
+        def r2_score(y, p): return float(next(iter(kept))(y, p))
+        """,
+    ),
+    keeping(
+        "by_a_profiler",
+        "has a profiler call the function, which takes the place of what is told of its calls",
+        """
+        import cProfile
+        def r2_score(y, p): return float(cProfile.Profile().runcall(next(iter(kept)), y, p))
+        """,
+    ),
+    keeping(
+        "a_text_of_a_library",
+        "compiles a text that claims to stand in a file of the library",
+        """
+        text = compile("sklearn.metrics.r2_score", sklearn.metrics.__file__, "eval")
+        def r2_score(y, p): return float(eval(text)(y, p))
+        """,
+    ),
+    keeping(
+        "another_module_in_its_place",
+        "puts another module in the place of the library, so that nobody finds what is forbidden in it",
+        """
+        import sys, types
+        sys.modules["sklearn.metrics"] = types.ModuleType("sklearn.metrics")
+        def r2_score(y, p): return float(next(iter(kept))(y, p))
+        """,
+    ),
     hiding(
         "behind_much_work",
         "has the search follow so many calls that it follows none of those behind them",

@@ -23,6 +23,7 @@ from mlcourse.grading.inside.shell import Notebook
 from mlcourse.grading.plain import from_plain
 from mlcourse.grading.shortcuts import Check, ExhaustedError, find_shortcuts, too_deep
 from mlcourse.grading.shortcuts.trees import read
+from mlcourse.grading.watch import Watch
 from mlcourse.grading.wire import ClosedError, WireError, pack, receive_with_descriptor, send, send_frame
 
 REHEARSED = """if False:  # read and compiled as any cell, and nothing is left of it
@@ -42,7 +43,7 @@ class Worker:
         self.channel = channel
         self.process = os.getpid()
         self.notebook = notebook
-        self.candidates: list[Any] = []
+        self.candidates: list[tuple[Any, Watch]] = []
         self.answers: dict[str, Callable[..., Any]] = {
             "analyse": self.analyse,
             "files": self.files,
@@ -148,13 +149,18 @@ class Worker:
         if isinstance(candidate, list):
             candidate = tuple(candidate)
         parts = candidate if isinstance(candidate, tuple) else (candidate,)
-        self.candidates.append(candidate)
+        self.candidates.append((candidate, Watch(tuple(forbidden), self.tell)))
         return {
             "handle": len(self.candidates) - 1,
             "parts": [_described(part) for part in parts] if isinstance(candidate, tuple) else _described(candidate),
             "shortcut": _guarded(lambda: forbidden_use(candidate, tuple(forbidden), (), home), None),
             "called": sorted(_guarded(lambda: called_names(candidate), set())),
         }
+
+    def tell(self, shortcut: str) -> None:
+        """Answer that a forbidden function is called, before it runs, and end: nothing can take that back."""
+        send_frame(self.channel, pack(as_message(Outcome(shortcut=shortcut))))
+        os._exit(0)
 
     def calls(
         self,
@@ -165,7 +171,7 @@ class Worker:
         seconds: float,
     ) -> None:
         """Make several calls and answer with the outcome of each; the last is the first that `is_final`."""
-        candidate = self.candidates[handle]
+        candidate, watch = self.candidates[handle]
         if run is None:
 
             def action(given: dict[str, Any]) -> Any:
@@ -177,7 +183,7 @@ class Worker:
                 return exercise(candidate, **given)
 
         for inputs in several:
-            outcome = make_call(action, from_plain(inputs), Clock(seconds, processor=True))
+            outcome = make_call(action, from_plain(inputs), Clock(seconds, processor=True), watch)
             try:
                 frame = pack(as_message(outcome))
             except WireError as error:
@@ -206,6 +212,7 @@ def as_message(outcome: Outcome) -> dict[str, Any]:
         "timed_out": outcome.timed_out,
         "changed": list(outcome.changed),
         "printed": outcome.printed,
+        "shortcut": outcome.shortcut,
     }
 
 

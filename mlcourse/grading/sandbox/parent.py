@@ -99,6 +99,10 @@ class WarmParent:
             self._receive(START_SECONDS)
             self.ready = True
 
+    def watch(self, forbidden: Iterable[Sequence[str]]) -> None:
+        """Look up what exercises forbid, by their names, before any submission could put something in its place."""
+        self._ask({"do": "watch", "forbidden": [list(names) for names in forbidden]})
+
     def spawn(self) -> Child:
         """Return a fresh process that has run nothing of a submission: the spare one, where there is one."""
         self.keep_spare()

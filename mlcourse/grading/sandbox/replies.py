@@ -43,7 +43,7 @@ def outcome_of(reply: Any, inputs: Collection[str]) -> Outcome:
     WireError
         If it is no outcome.
     """
-    fields = _fields(reply, "value", "failure", "refused", "timed_out", "changed", "printed")
+    fields = _fields(reply, "value", "failure", "refused", "timed_out", "changed", "printed", "shortcut")
     claimed = [_text(name, NAME) for name in _list(fields["changed"], 100)]
     changed = [name for name in inputs if name in claimed]  # no other text: it would be shown
     return Outcome(
@@ -53,6 +53,7 @@ def outcome_of(reply: Any, inputs: Collection[str]) -> Outcome:
         timed_out=fields["timed_out"] is True,
         changed=tuple(changed),
         printed=_text(fields["printed"], PRINTED_LIMIT),
+        shortcut=None if fields["shortcut"] is None else _text(fields["shortcut"], NAME),
     )
 
 

@@ -29,6 +29,7 @@ SEEN = (
     "validation.py",
     "data",
     "grading/calling.py",
+    "grading/watch.py",
     "grading/forbidden.py",
     "grading/plain.py",
     "grading/wire.py",

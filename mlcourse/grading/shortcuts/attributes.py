@@ -36,6 +36,7 @@ from mlcourse.grading.shortcuts.meanings import (
     Operation,
     Path,
     Super,
+    View,
     bag,
     join,
     listed,
@@ -186,6 +187,8 @@ def _of_made(run: Interpreter, owner: Made, name: str) -> Meanings:
 def _of_function(run: Interpreter, owner: Function, name: str) -> Meanings:
     if name in owner.attributes:
         return owner.attributes[name]
+    if found := _in_dict(owner.attributes, name):
+        return join(*found)
     if name in ("__call__", "__wrapped__", "__func__", "__code__"):
         return one(owner)
     if name == "__closure__":
@@ -294,6 +297,7 @@ def note_callable_by_base(run: Interpreter, owner: Class, found: Meanings) -> No
 def _of_instance(run: Interpreter, owner: Instance, name: str) -> Meanings:
     note_getters(run, owner.of, GETTERS[:1])
     kept = [owner.attributes[spelling] for spelling in spellings(owner.of, name) if spelling in owner.attributes]
+    kept += _in_dict(owner.attributes, name)
     if kept:
         return join(*kept)
     if name in ("__dict__", "__class__"):
@@ -308,6 +312,13 @@ def _of_instance(run: Interpreter, owner: Instance, name: str) -> Meanings:
     return run.call(own, Arguments((one(Constant(name)),)))
 
 
+def _in_dict(attributes: dict[str, Meanings], name: str) -> list[Meanings]:
+    """Return what stands under a name in a dict that an object was given for its attributes."""
+    given = [item for item in attributes.get("__dict__", NOTHING) if isinstance(item, Container)]
+    found = [item.element(one(Constant(name))) for item in given]
+    return [meanings for meanings in found if meanings]
+
+
 def _of_super(run: Interpreter, owner: Super, name: str) -> Meanings:
     kinds = frozenset(item.of if isinstance(item, Instance) else item for item in owner.itself)
     lines = [lineage(kind) for kind in kinds if isinstance(kind, Class)]
@@ -317,6 +328,8 @@ def _of_super(run: Interpreter, owner: Super, name: str) -> Meanings:
 
 
 def _of_container(run: Interpreter, owner: Container, name: str) -> Meanings:
+    if owner.keyed and name in ("data", "maps"):  # of a `UserDict` or a `ChainMap`
+        return one(owner) if name == "data" else listed(one(owner))
     if not owner.record or name in ("_replace", "_make", "_asdict"):
         return one(Operation(owner, name))
     if name == "__dict__":
@@ -349,6 +362,7 @@ ATTRIBUTES.update(
         Instance: _of_instance,
         Super: _of_super,
         Container: _of_container,
+        View: _of_container,
         Constant: _of_text,
         Namespace: _of_text,
     }

@@ -32,6 +32,7 @@ from mlcourse.grading.shortcuts.meanings import (
     Opaque,
     Operation,
     Path,
+    View,
     bag,
     functions_in,
     generated,
@@ -280,6 +281,7 @@ CALLS.update(
         Data: _data,
         Descriptor: _descriptor,
         Container: _container,
+        View: _container,
         Getter: _getter,
         Operation: operate,
     }

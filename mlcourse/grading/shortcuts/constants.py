@@ -32,6 +32,7 @@ EVALUATED = (
     *("__add__", "__mul__", "__rmul__", "__mod__", "__getitem__", "__format__"),
 )
 WIDE = re.compile(r"\d{4}")  # a width that would fill the memory
+PLAIN_ENCODINGS = ("utf-8", "utf8", "utf_8", "ascii", "latin-1", "latin1", "strict", "ignore", "replace")
 METHODS_WITH_TEXTS = ("replace", "removeprefix", "removesuffix", "strip", "lstrip", "rstrip")
 
 
@@ -118,7 +119,7 @@ def text_method(text: str, name: str, arguments: Arguments) -> Meanings:
     if name in ("split", "rsplit", "splitlines"):
         return _split(text, texts(arguments.at(0)))
     if name in ("encode", "decode", "__str__"):  # bytes are read as text
-        return one(Constant(text))
+        return one(Constant(text)) if text.isascii() and is_plain_encoding(arguments) else DATA
     if len(text) > LONGEST:
         return DATA
     if name in EVALUATED:
@@ -128,6 +129,12 @@ def text_method(text: str, name: str, arguments: Arguments) -> Meanings:
     if name in METHODS_WITH_TEXTS:
         return _with_texts(getattr(str, name), text, arguments.positional)
     return DATA
+
+
+def is_plain_encoding(arguments: Arguments) -> bool:
+    """Return whether a text in this encoding reads as it stands, as far as it has only the usual letters."""
+    given = join(NOTHING, *arguments.positional, *(value for _, value in arguments.keywords), arguments.rest)
+    return all(name.lower() in PLAIN_ENCODINGS for name in texts(given)) and len(texts(given)) == len(given)
 
 
 def evaluated(method: Callable[..., Any], text: Any, arguments: Arguments) -> Meanings:

@@ -1,6 +1,6 @@
-"""What no notebook may change: the modules with which the second search, of the objects, works in its own process.
+"""What no notebook may change: what the search of the objects and the watch are made of, in the notebook's own process.
 
-That search runs where the notebook has run. A notebook that changes it hides from it what this one does not see.
+They run where the notebook has run. A notebook that changes them hides from them what this search does not see.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ from mlcourse.grading.shortcuts.interpreter import Interpreter
 from mlcourse.grading.shortcuts.meanings import Class, Function, Instance, Meanings, Namespace, Opaque, Path, texts
 from mlcourse.grading.shortcuts.names import MISSING, resolve
 
-# The second search is made of these.
+# The second search and the watch are made of these.
 TOOLS = ("dis", "inspect", "types", "functools", "collections", "importlib", "operator", "itertools")
 LEADING_ANYWHERE = ("sys._getframe", "sys._current_frames", "gc", "inspect.currentframe", "inspect.stack")
 # They change what other code does, or memory itself.
 CHANGING = ("sys.settrace", "sys.setprofile", "threading.settrace", "threading.setprofile", "sys.monitoring")
-BUILTINS = ("id", "isinstance", "hasattr", "getattr", "vars", "next", "type", "callable", "zip", "any", "set", "iter")
+BUILTINS = (
+    *("id", "isinstance", "hasattr", "getattr", "vars", "next", "type", "callable", "zip", "any", "set", "iter"),
+    *("len", "list", "frozenset", "property", "staticmethod", "classmethod"),
+)
 MEMORY = ("ctypes.memset", "ctypes.memmove", "ctypes.pythonapi", "ctypes.py_object", "ctypes.cast")
 
 
@@ -31,6 +34,8 @@ def note_change(run: Interpreter, owner: Any, name: str) -> None:
 
 def _is_guarded(owner: str, name: str) -> bool:
     if _is_part(owner, ("mlcourse.grading", *LEADING_ANYWHERE)) or name.startswith("mlcourse."):
+        return True
+    if owner == "sys.modules" and resolve(name) is not MISSING:  # another module in the place of one
         return True
     # Another name in a module harms nobody: old libraries are helped that way.
     replaces = resolve(f"{owner}.{name}") is not MISSING

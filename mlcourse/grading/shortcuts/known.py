@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import ModuleType
 
 from mlcourse.grading.shortcuts.attributes import delete_attribute, module_named, set_attribute
+from mlcourse.grading.shortcuts.constants import is_plain_encoding
 from mlcourse.grading.shortcuts.elements import all_known, any_part
 from mlcourse.grading.shortcuts.interpreter import UNKNOWN, Interpreter
 from mlcourse.grading.shortcuts.meanings import (
@@ -236,6 +237,8 @@ def _decorator_of_tests(run: Interpreter, arguments: Arguments) -> Meanings:
 
 @known("builtins.str", "builtins.repr", "builtins.format", "sys.intern")
 def _str(run: Interpreter, arguments: Arguments) -> Meanings:
+    if not is_plain_encoding(Arguments(arguments.positional[1:], arguments.keywords)):
+        return DATA
     return frozenset(Constant(text) for text in texts(arguments.at(0))) or DATA
 
 

@@ -19,11 +19,11 @@ from mlcourse.grading.shortcuts.meanings import (
     Meanings,
     Namespace,
     Path,
+    View,
     bag,
     functions_in,
     generated,
     join,
-    listed,
     one,
 )
 from mlcourse.grading.shortcuts.operations import looped, merge, pairs
@@ -42,7 +42,7 @@ def _sum(run: Interpreter, arguments: Arguments) -> Meanings:
 def _filter(run: Interpreter, arguments: Arguments) -> Meanings:
     element = looped(run, arguments.at(1))
     run.call(functions_in(arguments.at(0)), Arguments((element,)))
-    return generated(element, by=join(functions_in(arguments.at(0)), lazy_in(arguments)))
+    return generated(element, join(functions_in(arguments.at(0)), lazy_in(arguments)), of=arguments.at(1))
 
 
 @known("itertools.starmap")
@@ -54,13 +54,20 @@ def _starmap(run: Interpreter, arguments: Arguments) -> Meanings:
 
 @known("builtins.map")
 def _map(run: Interpreter, arguments: Arguments) -> Meanings:
-    ordered = [item.in_order() for item in arguments.at(1) if isinstance(item, Container)]
-    if len(arguments.positional) == 2 and len(ordered) == len(arguments.at(1)) == 1 and ordered[0] is not None:
-        results = [run.call(arguments.at(0), Arguments((part,))) or part for part in ordered[0]]
-        return one(Container(dict(enumerate(results)), made_by=functions_in(arguments.at(0))))
+    lists = [item for item in arguments.at(1) if isinstance(item, Container)]
+    ordered = lists[0].in_order() if len(lists) == len(arguments.at(1)) == 1 else None
+    if len(arguments.positional) == 2 and ordered is not None:
+        results = [run.call(arguments.at(0), Arguments((part,))) or part for part in ordered]
+
+        def show() -> dict[Any, Meanings]:
+            unchanged = lists[0].in_order() == ordered
+            return dict(enumerate(results)) if unchanged else {REST: join(lists[0].values(), *results)}
+
+        return one(View(show, functions_in(arguments.at(0))))
     taken = tuple(looped(run, part) for part in arguments.positional[1:])
     elements = join(run.call(arguments.at(0), Arguments(taken)), *taken)
-    return generated(elements, by=join(functions_in(arguments.at(0)), lazy_in(arguments)))
+    of = join(NOTHING, *arguments.positional[1:])
+    return generated(elements, join(functions_in(arguments.at(0)), lazy_in(arguments)), of)
 
 
 def lazy_in(arguments: Arguments) -> Meanings:
@@ -86,7 +93,7 @@ def _iter(run: Interpreter, arguments: Arguments) -> Meanings:
         return generated(run.call(arguments.at(0), Arguments()), by=functions_in(arguments.at(0)))
     own = frozenset(item for item in arguments.at(0) if isinstance(item, Instance))
     iterator = run.call(run.attribute(own, "__iter__"), Arguments())
-    return join(generated(looped(run, arguments.at(0)), by=lazy_in(arguments)), iterator)
+    return join(generated(looped(run, arguments.at(0)), by=lazy_in(arguments), of=arguments.at(0)), iterator)
 
 
 @known("builtins.list", "builtins.tuple", "builtins.set", "builtins.frozenset", "collections.deque")
@@ -101,7 +108,14 @@ def _any_order(run: Interpreter, arguments: Arguments) -> Meanings:
     run.call_back(arguments)
     given = arguments.positional
     alone = (item for part in given[:1] for item in part if not isinstance(item, Container))  # what is repeated
-    return generated(join(frozenset(alone), *(looped(run, part) for part in given)), by=lazy_in(arguments))
+    elements = join(frozenset(alone), *(looped(run, part) for part in given))
+    return generated(elements, by=lazy_in(arguments), of=join(NOTHING, *given))
+
+
+@known("itertools.islice", "itertools.compress", "itertools.tee")
+def _of_the_first(run: Interpreter, arguments: Arguments) -> Meanings:
+    taken = generated(looped(run, arguments.at(0)), by=lazy_in(arguments), of=arguments.at(0))
+    return taken | bag(taken)
 
 
 @known("builtins.next", "builtins.max", "builtins.min", "random.choice")
@@ -114,16 +128,20 @@ def _one_of(run: Interpreter, arguments: Arguments) -> Meanings:
 
 @known("builtins.zip", "itertools.product")
 def _tuples(run: Interpreter, arguments: Arguments) -> Meanings:
-    return generated(listed(*(looped(run, part) for part in arguments.positional)), by=lazy_in(arguments))
+    return generated(_side_by_side(run, *arguments.positional), by=lazy_in(arguments))
 
 
 @known("builtins.enumerate")
 def _numbered(run: Interpreter, arguments: Arguments) -> Meanings:
-    return generated(listed(GIVEN, looped(run, arguments.at(0))), by=lazy_in(arguments))
+    return generated(_side_by_side(run, NOTHING, arguments.at(0)), by=lazy_in(arguments))
 
 
-@known("builtins.dict", "types.MappingProxyType", "collections.OrderedDict", "collections.ChainMap")
-@known("collections.UserDict", "collections.Counter")
+@known("types.MappingProxyType", "collections.ChainMap")
+def _mapping_of(run: Interpreter, arguments: Arguments) -> Meanings:
+    return join(_dict(run, arguments), *arguments.positional)  # what is put into the one stands in the other
+
+
+@known("builtins.dict", "collections.OrderedDict", "collections.UserDict", "collections.Counter")
 def _dict(run: Interpreter, arguments: Arguments) -> Meanings:
     everything = join(NOTHING, *arguments.positional, arguments.rest)
     namespaces = frozenset(item for item in everything if isinstance(item, Namespace))
@@ -143,3 +161,14 @@ def _record(run: Interpreter, arguments: Arguments) -> Meanings:
 @known("collections.namedtuple")
 def _record_type(run: Interpreter, arguments: Arguments) -> Meanings:
     return one(Path("types.SimpleNamespace"))
+
+
+def _side_by_side(run: Interpreter, *parts: Meanings) -> Meanings:
+    """Return one element of each of these together, from what stands in them when somebody asks."""
+    taken = [looped(run, part) or GIVEN for part in parts]
+    shown = [[item for item in part if isinstance(item, Container) and not item.keyed] for part in parts]
+
+    def together() -> dict[Any, Meanings]:
+        return {place: join(taken[place], *(item.values() for item in shown[place])) for place in range(len(parts))}
+
+    return one(View(together))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -183,6 +183,22 @@ class Container:
         return [self.items[key] for key in sorted(self.items)]
 
 
+class View(Container):
+    """What goes on showing other containers as they are: the values of a dict, or an iterator."""
+
+    def __init__(self, show: Callable[[], dict[Any, Meanings]], made_by: Meanings = NOTHING) -> None:
+        self.show = show
+        super().__init__(made_by=made_by)
+
+    @property
+    def items(self) -> dict[Any, Meanings]:
+        """The elements as they are now."""
+        return self.show()
+
+    @items.setter
+    def items(self, _: dict[Any, Meanings]) -> None: ...
+
+
 @dataclass(eq=False)
 class Function:
     """A function or lambda of the student, with the scope in which it stands."""
@@ -289,6 +305,12 @@ def bag(*elements: Meanings) -> Meanings:
     return one(Container({REST: join(*elements)}))
 
 
-def generated(elements: Meanings, by: Meanings) -> Meanings:
-    """Return what gives elements one after another, and runs something (``by``) for each."""
-    return one(Container({REST: elements}, made_by=by))
+def generated(elements: Meanings, by: Meanings, of: Meanings = NOTHING) -> Meanings:
+    """Return what gives elements one after another, and runs something (``by``) for each.
+
+    Of containers (``of``) it gives what stands in them when it is asked.
+    """
+    shown = [item for item in of if isinstance(item, Container) and not item.keyed]
+    if not shown:
+        return one(Container({REST: elements}, made_by=by))
+    return one(View(lambda: {REST: join(elements, *(item.values() for item in shown))}, by))

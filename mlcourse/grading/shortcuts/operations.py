@@ -9,6 +9,7 @@ from mlcourse.grading.shortcuts.constants import text_method
 from mlcourse.grading.shortcuts.elements import any_part, loosen, rearrange, set_element, take_away
 from mlcourse.grading.shortcuts.interpreter import UNKNOWN, Interpreter
 from mlcourse.grading.shortcuts.meanings import (
+    CALLABLE,
     DATA,
     NOTHING,
     REST,
@@ -22,7 +23,7 @@ from mlcourse.grading.shortcuts.meanings import (
     Namespace,
     Operation,
     Path,
-    bag,
+    View,
     join,
     listed,
     one,
@@ -130,21 +131,27 @@ def merge(into: dict[Any, Meanings], more: dict[Any, Meanings]) -> None:
 
 def _read(owner: Any, name: str) -> Meanings:
     if isinstance(owner, Namespace):
-        return one(owner) if name == "copy" else bag(any_part(owner), bag(any_part(owner)))
+        pair = one(View(lambda: {REST: any_part(owner)}))
+        return one(owner) if name == "copy" else one(View(lambda: {REST: any_part(owner) | pair}))
     if name == "items":
-        keys = frozenset(Constant(key) for key in owner.items if key is not REST)
-        return bag(one(Container({0: keys, 1: owner.values()})))
+        each = one(View(lambda: {0: _keys(owner), 1: owner.values()}))
+        return one(View(lambda: {REST: each}))
     if name == "keys":
-        return bag(frozenset(Constant(key) for key in owner.items if key is not REST))
+        return one(View(lambda: {REST: _keys(owner)}))
     if name == "copy":
         return one(Container(dict(owner.items), owner.record, owner.keyed))
     if name in ("values", "__iter__"):
-        return bag(owner.values())
+        return one(View(lambda: {REST: owner.values()}))
     if name == "popitem":
-        return listed(frozenset(Constant(key) for key in owner.items if key is not REST), owner.values())
+        return listed(_keys(owner), owner.values())
     if name in ("popleft", "__next__", "send", "throw"):
         return owner.values()
     return NOTHING if name in (*IN_ORDER, *LOOKING, *PUTTING) else join(one(owner), owner.values(), DATA)
+
+
+def _keys(owner: Container) -> Meanings:
+    constants = frozenset(Constant(key) for key in owner.items if key is not REST)
+    return constants | frozenset(item for item in owner.items.get(REST, NOTHING) if isinstance(item, CALLABLE))
 
 
 def looped(run: Interpreter, things: Meanings) -> Meanings:
