@@ -50,6 +50,12 @@ TEXTS = ("__name__", "__qualname__", "__doc__")
 GETTERS = ("__getattribute__", "__getattr__")
 LEADING_ANYWHERE = ("__globals__", "__self__", "__loader__", "__spec__", "__subclasses__", "__builtins__")
 LONGEST_PATH = 300
+PARTS = {  # of a `torch.nn.Module` that holds others, as methods of a dict
+    **dict.fromkeys(("children", "modules"), "values"),
+    **dict.fromkeys(("named_children", "named_modules"), "items"),
+    "get_submodule": "__getitem__",
+    "_modules": "",
+}
 
 
 def set_attribute(run: Interpreter, owner: Any, name: str, value: Meanings) -> None:
@@ -244,7 +250,18 @@ def _of_bound(run: Interpreter, owner: Bound, name: str) -> Meanings:
         return one(Container({**dict(owner.arguments.keywords), REST: owner.arguments.rest}, keyed=True))
     if name in ("args", "__self__"):
         return listed(*owner.arguments.positional, owner.arguments.everything())
-    return one(owner) if name == "__call__" else join(one(owner), DATA)  # whatever it does, it may call its functions
+    if name == "__call__":
+        return one(owner)
+    if name in PARTS:
+        return _parts(join(one(owner), owner.functions), name)
+    own = run.attribute(frozenset(item for item in owner.functions if isinstance(item, Instance)), name)
+    return join(one(owner), DATA, own)  # whatever it does, it may call its functions
+
+
+def _parts(held: Meanings, name: str) -> Meanings:
+    """Return what gives the parts of a `torch.nn.Module`."""
+    parts = Container({REST: held}, keyed=True)
+    return one(Operation(parts, PARTS[name]) if PARTS[name] else parts)
 
 
 def bound_to(run: Interpreter, found: Meanings, owner: Class, itself: Meanings) -> Meanings:
@@ -303,6 +320,8 @@ def _of_instance(run: Interpreter, owner: Instance, name: str) -> Meanings:
     if name in ("__dict__", "__class__"):
         return one(Namespace(owner) if name == "__dict__" else owner.of)
     found = in_class(owner.of, name)
+    if found and name in PARTS and all(isinstance(item, Path) for item in found):
+        return _parts(frozenset(item for item in run.leads.among(one(owner)) if isinstance(item, Instance)), name)
     if found:
         note_callable_by_base(run, owner.of, found)
         return bound_to(run, found, owner.of, one(owner))

@@ -205,7 +205,8 @@ def _path(run: Interpreter, owner: Path, arguments: Arguments) -> Meanings:
         run.hand_on(arguments.everything(), owner.name)
     if owner.name in WRAPPERS:
         other = NOTHING if owner.name in TRANSPARENT else DATA
-        return one(Bound(inside)) | other if inside else one(owner)
+        empty = DATA if is_class(owner.name) else one(owner)  # it may be filled later
+        return one(Bound(inside)) | other if inside else empty
     computing = owner.name.partition(".")[0] in COMPUTING and not is_class(owner.name)
     if computing and is_plain(arguments.everything()):
         return GIVEN
