@@ -46,6 +46,21 @@ def test_a_student_who_is_not_there_is_an_error(course):
     assert "Nobody whose name matches 'zoe*' has handed in linear_regression. Submissions: ada." in done.output
 
 
+@needs_bubblewrap
+@pytest.mark.parametrize("how", ["notebook", "course"])
+def test_the_points_that_a_person_gives_are_named_below_the_table(course, how, tmp_path):
+    folder = course.hand_in("ada", Accident("worked", lambda submission: None))
+    summary = tmp_path / "summary.md"
+    if how == "course":
+        done = grade(course, "--markdown", str(summary))
+    else:
+        done = CliRunner().invoke(main, ["grade", str(folder / f"{LINEAR}.ipynb"), "--markdown", str(summary)])
+    assert done.exit_code == 0, done.output
+    sentence = "6 more points are for the question that a person grades."
+    assert sentence in done.output.splitlines()
+    assert f"\n\n{sentence}\n\n" in summary.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("how", ["notebook", "course"])
 def test_missing_isolation_stops_in_one_sentence(course, how, tmp_path, monkeypatch):
     folder = course.hand_in("ada", Accident("worked", lambda submission: None))
