@@ -15,7 +15,7 @@ from robustness.accident import LINEAR, WRONG_R2, Accident, answer, extra_cell
 from robustness.course import Course, nbgrader_autograde
 
 from mlcourse.cli import main
-from tools.release import open_course, succeed
+from tools.release import ROOT, open_course, succeed
 
 pytestmark = pytest.mark.isolation
 needs_bubblewrap = pytest.mark.skipif(
@@ -59,6 +59,18 @@ def test_the_points_that_a_person_gives_are_named_below_the_table(course, how, t
     sentence = "6 more points are for the question that a person grades."
     assert sentence in done.output.splitlines()
     assert f"\n\n{sentence}\n\n" in summary.read_text(encoding="utf-8")
+
+
+@needs_bubblewrap
+@pytest.mark.parametrize(("assignment", "there"), [(LINEAR, False), ("shapes", True)])
+def test_what_is_not_released_names_the_command_of_the_readme(course, assignment, there, tmp_path):
+    folder = course.folder if there else tmp_path / "empty"
+    (folder / "submitted").mkdir(parents=True, exist_ok=True)
+    done = CliRunner().invoke(main, ["grade", "--course", str(folder), "--assignment", assignment, "--quiet"])
+    assert done.exit_code == 2
+    assert f"The gradebook of {folder}" in done.output if there else f"There is no gradebook in {folder}" in done.output
+    assert done.output.strip().endswith("Release the assignments first: make release.")
+    assert "`make release`" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("how", ["notebook", "course"])
