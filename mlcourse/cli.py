@@ -47,10 +47,11 @@ def check(notebook: Path, assignment: str | None) -> None:
 
 
 def score_table(result: NotebookReport) -> str:
-    """Return the scores of a notebook as a table."""
+    """Return the scores of a notebook as a table, and below it what no check can grade."""
     rows = [
         [report.name, report.status, points(report.score), points(report.max_score), report.misconception or ""]
         for report in result.reports
     ]
     rows.append(["total", "", points(result.score), points(result.max_score), ""])
-    return tabulate(rows, headers=["exercise", "status", "points", "of", "known mistake"], disable_numparse=True)
+    table = tabulate(rows, headers=["exercise", "status", "points", "of", "known mistake"], disable_numparse=True)
+    return f"{table}\n\n{result.by_hand.sentence}" if result.by_hand.sentence else table

@@ -349,6 +349,47 @@ def test_references_are_listed_once_and_sorted(context: Context) -> None:
     assert [line.split()[1] for line in references] == ["David", "Ashish"]
 
 
+ALIKE = """
+@article{later, author={Bell, Ann and Day, Cy and Eve, Fay}, title={A}, journal={J}, year={1990}}
+@article{other, author={Bell, Ann and Ash, Bo and Cid, Di}, title={B}, journal={J}, year={1990}}
+@article{third, author={Bell, Ann and Ash, Bo and Cid, Di}, title={C}, journal={J}, year={1991}}
+@article{alone, author={Bell, Ann}, title={D}, journal={J}, year={1990}}
+"""
+CITED = "{cite:t}`later`, {cite:t}`other`, {cite:t}`third`, {cite:t}`alone`; {cite:p}`later`"
+PRINTED = "Bell et al. (1990b), Bell et al. (1990a), Bell et al. (1991), Bell (1990); (Bell et al., 1990b)"
+
+
+def test_works_of_the_same_people_and_year_get_letters_in_a_notebook(tmp_path: Path) -> None:
+    (tmp_path / "references.bib").write_text(ALIKE, encoding="utf-8")
+    context = Context(page="page.md", bibliography=Bibliography(tmp_path / "references.bib"))
+    assert to_markdown(CITED, context) == PRINTED
+    years = [re.findall(r"\d{4}\w?", line) for line in context.bibliography.references()]
+    assert years == [["1990"], ["1990a"], ["1991"], ["1990b"]]
+
+
+def test_works_of_the_same_people_and_year_get_letters_on_a_page(tmp_path: Path) -> None:
+    small = SmallBook(tmp_path)
+    settings = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["sphinx"]["config"]
+    small.configure(**settings, bibtex_bibfiles=["references.bib"])
+    small.write("book/references.bib", ALIKE)
+    small.page("list", "# References\n\n```{bibliography}\n:all:\n```\n")
+    for words in ("", "More. "):  # the second build takes the bibliography from the first
+        small.page("index", f"# A small book\n\n{words}{CITED}\n", listed=False)
+        done = small.build()
+        assert done.returncode == 0, done.stderr
+        assert words + PRINTED in BeautifulSoup(small.html("index"), "html.parser").get_text()
+        listed = BeautifulSoup(small.html("list"), "html.parser").select("div.citation")
+        shown = [re.findall(r"\d{4}\w?", entry.get_text()) for entry in listed]
+        assert shown == [["1990"], ["1990a"], ["1991"], ["1990b"]]
+
+
+def test_no_two_works_are_cited_alike() -> None:
+    bibliography = Bibliography(BOOK / "references.bib")
+    printed = [bibliography.textual(key) for key in bibliography.entries.entries]
+    assert len(set(printed)) == len(printed)
+    assert bibliography.textual("mikolov2013a,mikolov2013b") == "Mikolov et al. (2013a), Mikolov et al. (2013b)"
+
+
 # Worked solutions
 
 
@@ -654,7 +695,11 @@ def test_mathjax_has_its_fonts(html: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["tools.book_config", "tools.book_imports", "tools.book_solutions", "course.html", "course.timeline"]
+    "module",
+    [
+        *("tools.book_citations", "tools.book_config", "tools.book_imports", "tools.book_solutions"),
+        *("course.html", "course.timeline"),
+    ],
 )
 def test_examples_in_docstrings(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(BOOK / "_ext"))

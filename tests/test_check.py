@@ -165,6 +165,17 @@ def test_a_fresh_release_is_not_written_yet_everywhere(released):
         assert result.score == 0
 
 
+def test_the_points_that_a_person_gives_are_named_below_the_table(released):
+    for name, path in released.items():
+        result = check_notebook(path)
+        promised = [cell.metadata.get("nbgrader", {}).get("points", 0) for cell in nbformat.read(path, 4).cells]
+        assert result.max_score + result.by_hand.points == sum(promised)
+        assert result.by_hand.questions == 1, name
+    lines = shell(str(released["linear_regression"])).output.splitlines()
+    assert lines[-3].split() == ["total", "0", "36"]
+    assert lines[-1] == "6 more points are for the question that a person grades."
+
+
 def test_half_done_work_is_reported_exercise_by_exercise(released, tmp_path):
     notebook = nbformat.read(released["linear_regression"], as_version=4)
     for cell in notebook.cells:

@@ -15,7 +15,7 @@ from robustness.accident import LINEAR, WRONG_R2, Accident, answer, extra_cell
 from robustness.course import Course, nbgrader_autograde
 
 from mlcourse.cli import main
-from tools.release import open_course, succeed
+from tools.release import ROOT, open_course, succeed
 
 pytestmark = pytest.mark.isolation
 needs_bubblewrap = pytest.mark.skipif(
@@ -44,6 +44,33 @@ def test_a_student_who_is_not_there_is_an_error(course):
     done = grade(course, "--student", "zoe*")
     assert done.exit_code == 2
     assert "Nobody whose name matches 'zoe*' has handed in linear_regression. Submissions: ada." in done.output
+
+
+@needs_bubblewrap
+@pytest.mark.parametrize("how", ["notebook", "course"])
+def test_the_points_that_a_person_gives_are_named_below_the_table(course, how, tmp_path):
+    folder = course.hand_in("ada", Accident("worked", lambda submission: None))
+    summary = tmp_path / "summary.md"
+    if how == "course":
+        done = grade(course, "--markdown", str(summary))
+    else:
+        done = CliRunner().invoke(main, ["grade", str(folder / f"{LINEAR}.ipynb"), "--markdown", str(summary)])
+    assert done.exit_code == 0, done.output
+    sentence = "6 more points are for the question that a person grades."
+    assert sentence in done.output.splitlines()
+    assert f"\n\n{sentence}\n\n" in summary.read_text(encoding="utf-8")
+
+
+@needs_bubblewrap
+@pytest.mark.parametrize(("assignment", "there"), [(LINEAR, False), ("shapes", True)])
+def test_what_is_not_released_names_the_command_of_the_readme(course, assignment, there, tmp_path):
+    folder = course.folder if there else tmp_path / "empty"
+    (folder / "submitted").mkdir(parents=True, exist_ok=True)
+    done = CliRunner().invoke(main, ["grade", "--course", str(folder), "--assignment", assignment, "--quiet"])
+    assert done.exit_code == 2
+    assert f"The gradebook of {folder}" in done.output if there else f"There is no gradebook in {folder}" in done.output
+    assert done.output.strip().endswith("Release the assignments first: make release.")
+    assert "`make release`" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("how", ["notebook", "course"])

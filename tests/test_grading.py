@@ -13,8 +13,9 @@ from mlcourse.exercises import find
 from mlcourse.exercises.protocol import Exercise, edge, exercise, random, worked
 from mlcourse.grading import evaluate
 from mlcourse.grading.calling import Outcome, changed_inputs
+from mlcourse.grading.candidate import LocalCandidate
 from mlcourse.grading.compare import difference
-from mlcourse.grading.evaluate import grade
+from mlcourse.grading.evaluate import Grading, grade, prepare
 from mlcourse.grading.explain import show_inputs
 from mlcourse.grading.plain import NotPlainError, PlainArray, from_plain, identical, to_plain
 from mlcourse.grading.shortcuts import Check, find_shortcuts
@@ -246,6 +247,86 @@ def test_a_property_that_fails_is_named():
     report = evaluate(only_small, lambda X, w: np.ones(len(X)))
     assert report.score == pytest.approx(4.5)
     assert "Twice the rows give twice the sums." in report.feedback
+
+
+REDUCE_LOSS = """
+def reduce_loss(losses, weights):
+    losses.sort()
+    return losses.mean(), losses[-1], losses @ weights / weights.sum()
+"""
+GRADIENT_DESCENT = """
+def gradient_descent(A, y, start, step_size, steps):
+    path = []
+    for _ in range(steps + 1):
+        path.append(start)
+        start -= step_size * 2 / len(y) * A.T @ (A @ start - y)
+    return np.array(path)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "changed"),
+    [("reduce_loss", REDUCE_LOSS, "losses"), ("gradient_descent", GRADIENT_DESCENT, "start")],
+    ids=["sorted in place", "every row is the same array"],
+)
+@pytest.mark.parametrize("reveal", [True, False])
+def test_a_changed_input_is_named_beside_the_wrong_values_that_it_gives(name, text, changed, reveal):
+    namespace = {"np": np}
+    exec(text, namespace)
+    report = whole_report(find(f"linear_regression.{name}"), namespace[name], reveal)
+    assert report.feedback.count("wrong value") == 1
+    assert f"inputs           Your function changes its input {changed}. Work on a copy" in report.feedback
+
+
+def writes_in_a_random_case_and_fails(X, w):
+    if len(X) > 1:
+        w *= 2
+        raise ValueError(str(X))
+    return X @ w
+
+
+def writes_and_breaks_the_property(X, w):
+    result = X @ w if len(X) != 3 or X.shape[1] != 2 else np.ones(3)
+    X *= 0
+    w *= 0
+    return result
+
+
+def writes_alone(X, w):
+    result = X @ w
+    w[:] = 7
+    return result
+
+
+@pytest.mark.parametrize("reveal", [True, False])
+@pytest.mark.parametrize(
+    ("submission", "first", "changed"),
+    [
+        (writes_in_a_random_case_and_fails, "random case      your code raises ValueError", "w"),
+        (writes_and_breaks_the_property, "property         Twice the rows give twice the sums.", "X and w"),
+        (writes_alone, "inputs           Your function changes its input", "w"),
+    ],
+)
+def test_a_changed_input_is_named_once_whatever_failed_first(submission, first, changed, reveal):
+    report = whole_report(toy, submission, reveal)
+    assert first in report.feedback.splitlines()[1]
+    words = " ".join(report.feedback.split())
+    assert words.count("Your function changes its input") == 1
+    assert f"Your function changes its input {changed}. Work on a copy, or build a new array." in words
+    assert report.groups["unchanged"] is False
+
+
+def test_an_unchanged_input_is_not_named():
+    assert "changes its input" not in evaluate(toy, lambda X, w: 2 * (X @ w)).feedback
+
+
+def whole_report(exercise, submission, reveal):
+    """Return the report on a submission, as a notebook shows it or as it is where the seed is secret."""
+    grading = Grading(prepare(exercise), LocalCandidate(exercise, submission), reveal=reveal)
+    grading.prepared.answer_all()
+    grading.try_worked()
+    grading.try_rest()
+    return grading.report()
 
 
 def test_the_inputs_of_one_call_are_not_those_of_the_next():

@@ -13,6 +13,7 @@ import pytest
 from junitparser import Error, Failure, JUnitXml
 from markdown_it import MarkdownIt
 
+from mlcourse.grading.by_hand import ByHand, graded_by_hand
 from mlcourse.grading.report import STATUSES, Report
 from mlcourse.grading.reports import (
     ReportFileError,
@@ -401,6 +402,48 @@ def test_the_table_has_everything_at_a_glance():
 
 def test_the_table_says_when_a_result_is_provisional():
     assert summary_table(replace(course(), provisional=True)).splitlines()[-1].startswith("Provisional")
+
+
+def test_what_a_person_grades_stands_below_the_tables_and_in_no_file_for_programs(tmp_path):
+    result = replace(course(), by_hand=ByHand(1, 6.0))
+    sentence = "6 more points are for the question that a person grades."
+    assert summary_table(result).splitlines()[-2:] == [summary_table(course()).splitlines()[-1], sentence]
+    provisional = summary_table(replace(result, provisional=True)).splitlines()
+    assert provisional[-2] == sentence
+    assert provisional[-1].startswith("Provisional")
+    found = tokens(written("markdown", result, tmp_path))
+    end = next(i for i, token in enumerate(found) if token.type == "table_close")
+    assert found[end + 2].content == sentence
+    assert result.as_dict() == course().as_dict()
+    assert "person" not in summary_table(course())
+
+
+def about(**settings):
+    return {"grade_id": "explain", "grade": True, "solution": True, "task": False, "points": 6} | settings
+
+
+@pytest.mark.parametrize(
+    ("metadata", "questions", "points"),
+    [
+        ([about()], 1, 6),
+        ([about(), about(grade_id="draw", points=2.5)], 2, 8.5),
+        ([about(), about()], 1, 6),
+        ([about(grade=False, solution=False, task=True)], 1, 6),
+        ([about(solution=False)], 0, 0),
+        ([about(grade=False)], 0, 0),
+        ([None, "nbgrader", 7, [], {}], 0, 0),
+        ([about(points=wrong) for wrong in (None, "6", float("nan"), float("inf"), -1, 0, True)], 0, 0),
+        ([about(grade_id=["a"])], 1, 6),
+    ],
+)
+def test_what_a_person_grades_is_read_from_the_cells_whatever_they_hold(metadata, questions, points):
+    assert graded_by_hand(metadata) == ByHand(questions, points)
+
+
+def test_the_sentence_counts_points_and_questions():
+    assert ByHand().sentence == ""
+    assert ByHand(1, 1.0).sentence == "1 more point is for the question that a person grades."
+    assert ByHand(2, 8.5).sentence == "8.5 more points are for the 2 questions that a person grades."
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)

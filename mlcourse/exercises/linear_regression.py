@@ -241,6 +241,62 @@ def parameters_not_cut(X, y):
     return np.linalg.lstsq(ones_last(X), y, rcond=None)[0]
 
 
+NOT_CUT_TWICE = (
+    "You cut one result out of the solution and return the whole solution as the other. With the column of ones "
+    "{place}, the weights are {weights}, of shape (p,), and the intercept is {intercept}, one number: for it, write "
+    "the index without a colon."
+)
+ONES_LAST = NOT_CUT_TWICE.format(place="last", weights="theta[:-1]", intercept="theta[-1]")
+ONES_FIRST = NOT_CUT_TWICE.format(place="first", weights="theta[1:]", intercept="theta[0]")
+
+
+def solution_with_ones_first(X, y):
+    return np.linalg.lstsq(np.hstack([np.ones((X.shape[0], 1)), X]), y, rcond=None)[0]
+
+
+@fit_least_squares.misconception(ONES_LAST)
+def whole_solution_for_the_intercept(X, y):
+    theta = np.linalg.lstsq(ones_last(X), y, rcond=None)[0]
+    return theta[:-1], theta
+
+
+@fit_least_squares.misconception(ONES_FIRST)
+def whole_solution_for_the_intercept_with_ones_first(X, y):
+    theta = solution_with_ones_first(X, y)
+    return theta[1:], theta
+
+
+@fit_least_squares.misconception(ONES_LAST)
+def whole_solution_for_the_weights(X, y):
+    theta = np.linalg.lstsq(ones_last(X), y, rcond=None)[0]
+    return theta, theta[-1]
+
+
+@fit_least_squares.misconception(ONES_FIRST)
+def whole_solution_for_the_weights_with_ones_first(X, y):
+    theta = solution_with_ones_first(X, y)
+    return theta, theta[0]
+
+
+MEANS_OF_THE_ROWS = (
+    "X.mean(axis=1) is one mean per ROW: it mixes the features of an example. Centering needs the mean of each "
+    "column, over the examples: X.mean(axis=0), of shape (p,), which broadcasts without keepdims"
+)
+
+
+@fit_least_squares.misconception(MEANS_OF_THE_ROWS + ".")
+def centered_along_the_rows(X, y):
+    weights = np.linalg.lstsq(X - X.mean(axis=1, keepdims=True), y - y.mean(), rcond=None)[0]
+    return weights, y.mean() - X.mean(axis=0) @ weights
+
+
+@fit_least_squares.misconception(MEANS_OF_THE_ROWS + ". Then the product with the weights is one number, too.")
+def row_means_in_both_places(X, y):
+    row_means = X.mean(axis=1, keepdims=True)
+    weights = np.linalg.lstsq(X - row_means, y - y.mean(), rcond=None)[0]
+    return weights, y.mean() - row_means @ weights
+
+
 ONE_MEAN_FOR_ALL_COLUMNS = (
     "X.mean() without an axis is one number, the mean over all columns together. Centering needs the mean of each "
     "column: X.mean(axis=0), of shape (p,)."
@@ -497,6 +553,43 @@ def targets_as_a_column_then_averaged(A, y, theta):
 )
 def errors_along_the_columns(A, y, theta):
     return 2 * np.mean((A @ theta - y) * A, axis=0)
+
+
+MEAN_OVER_THE_PARAMETERS = (
+    "You {verb} over the parameters and keep the examples: your answer has one number per example, shape (n,). A.T has "
+    "shape (d, n), so the examples are its LAST axis, axis=1; in A they are axis=0. The mean runs over the examples, "
+    "and one number per parameter is left, shape (d,)."
+)
+
+
+@mse_gradient.misconception(MEAN_OVER_THE_PARAMETERS.format(verb="take the mean"))
+def mean_over_the_parameters(A, y, theta):
+    return 2 * (A.T * (A @ theta - y)).mean(axis=0)
+
+
+@mse_gradient.misconception(MEAN_OVER_THE_PARAMETERS.format(verb="sum"))
+def sum_over_the_parameters(A, y, theta):
+    return 2 * (A.T * (A @ theta - y)).sum(axis=0) / len(y)
+
+
+ROOT_DIFFERENTIATED = (
+    "You differentiate the root of the {kind} of the squares: your gradient is divided by the size of the errors, so "
+    "it does not shrink as they do. The loss is the mean of the squares itself, without a root: 2/n A^T (A theta - y)."
+)
+
+
+@mse_gradient.misconception(ROOT_DIFFERENTIATED.format(kind="mean"))
+def gradient_of_the_root(A, y, theta):
+    errors = A @ theta - y
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return A.T @ errors / len(y) / np.sqrt(np.mean(errors**2))
+
+
+@mse_gradient.misconception(ROOT_DIFFERENTIATED.format(kind="sum"))
+def gradient_of_the_length(A, y, theta):
+    errors = A @ theta - y
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return A.T @ errors / np.linalg.norm(errors)
 
 
 NOT_ADDED_UP = (
@@ -851,6 +944,23 @@ def centered_ridge(X, y, penalty):
     return weights, y.mean() - x_mean @ weights
 
 
+def ridge_along_the_rows(X, y, penalty):
+    rows = X - X.mean(axis=1, keepdims=True)
+    return ridge_solution(rows.T @ rows, rows.T @ (y - y.mean()), penalty)
+
+
+@fit_ridge.misconception(MEANS_OF_THE_ROWS + ".")
+def ridge_centered_along_the_rows(X, y, penalty):
+    weights = ridge_along_the_rows(X, y, penalty)
+    return weights, y.mean() - X.mean(axis=0) @ weights
+
+
+@fit_ridge.misconception(MEANS_OF_THE_ROWS + ". Then the product with the weights is one number, too.")
+def ridge_row_means_in_both_places(X, y, penalty):
+    weights = ridge_along_the_rows(X, y, penalty)
+    return weights, y.mean() - X.mean(axis=1, keepdims=True) @ weights
+
+
 @fit_ridge.misconception(
     "You fit the weights without an intercept and set the intercept afterwards. Forced through the origin, the "
     "weights had to do its work too. Fit weights and intercept together: center X and y before you solve."
@@ -1005,8 +1115,9 @@ def r2_score(rng):
     """Share of the variation of the targets that the predictions explain; negative when worse than their mean."""
     yield worked(y=Y4.copy(), predictions=np.array([1.0, 2.0, 3.0, 5.0]))
     yield worked(y=Y4.copy(), predictions=np.array([4.0, 4.0, 3.0, 1.0]))
-    for n, noise in [(7, 0.5), (5, 3.0), (11, 0.1)]:
-        y = 5 + 2 * rng.standard_normal(n)
+    # The mean of 4, 8 or 16 targets in steps of 1/1024 is not rounded: their deviations sum to 0 in any order.
+    for n, noise in [(8, 0.5), (4, 3.0), (16, 0.1)]:
+        y = 5 + np.round(2048 * rng.standard_normal(n)) / 1024
         yield random(y=y, predictions=0.7 * y + noise * rng.standard_normal(n))
     # Small units, in which a number that was added below the fraction shows. Equal targets: see the properties.
     yield edge(y=1e-4 * np.array([1.0, 3.0, 5.0]), predictions=np.full(3, 3e-4))
@@ -1076,6 +1187,42 @@ def arguments_swapped(y, predictions):
 def one_minus_forgotten(y, predictions):
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.sum((y - predictions) ** 2) / np.sum((y - y.mean()) ** 2)
+
+
+@r2_score.misconception(
+    "The sign is reversed: you return the unexplained share minus 1. The score is 1 minus that share, so that perfect "
+    "predictions score 1."
+)
+def sign_of_the_score_reversed(y, predictions):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.sum((y - predictions) ** 2) / np.sum((y - y.mean()) ** 2) - 1
+
+
+@r2_score.misconception(
+    "You take the square root of both sums. R2 is a share of the variation, which is measured in squares: divide the "
+    "sums of squares as they are, without roots."
+)
+def roots_of_the_sums(y, predictions):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return 1 - np.sqrt(np.sum((y - predictions) ** 2)) / np.sqrt(np.sum((y - y.mean()) ** 2))
+
+
+@r2_score.misconception(
+    "A parenthesis is misplaced: below the fraction you sum first and square then. Deviations from the mean always sum "
+    "to 0, so you divide by 0, or by rounding. Square each deviation and sum the squares: np.sum((y - y.mean()) ** 2)."
+)
+def sum_of_the_deviations_squared(y, predictions):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return 1 - np.sum((y - predictions) ** 2) / np.sum(y - y.mean()) ** 2
+
+
+@r2_score.misconception(
+    "A parenthesis is misplaced: above the fraction you sum first and square then, so errors of opposite sign cancel. "
+    "Square each error and sum the squares: np.sum((y - predictions) ** 2)."
+)
+def sum_of_the_errors_squared(y, predictions):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return 1 - np.sum(y - predictions) ** 2 / np.sum((y - y.mean()) ** 2)
 
 
 @r2_score.misconception(

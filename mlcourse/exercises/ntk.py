@@ -73,18 +73,29 @@ def units(X, W, b):
     return X @ W / sqrt(len(W)) + b
 
 
+def divided_by_p(X, W, b):
+    """Pre-activations, with p where its root belongs."""
+    return X @ W / len(W) + b
+
+
 def slope_of_tanh(h):
     return 1 - h**2
 
 
-def rows_by(pre=units, slope=slope_of_tanh, power_of_p=0.5, power_of_m=0.5, power_for_b=0.0):
-    """Jacobian of a network in which one thing differs: the pre-activations, the slope, or a scale."""
+def rows_by(pre=units, slope=slope_of_tanh, power_of_p=0.5, powers_of_m=(0.5, 0.5, 0.5), power_for_b=0.0):
+    """Jacobian of a network in which one thing differs: the pre-activations, the slope, or a scale.
+
+    ``powers_of_m`` belong to the derivatives by W, by b and by v.
+    """
 
     def rows(X, W, b, v):
         p, m = W.shape
         h = torch.tanh(pre(X, W, b))
-        signal = v * slope(h) / m**power_of_m
-        return joined(X[:, :, None] * signal[:, None, :] / p**power_of_p, signal / p**power_for_b, h / m**power_of_m)
+        signal = v * slope(h)
+        by_W = X[:, :, None] * signal[:, None, :] / p**power_of_p
+        by_b = signal / p**power_for_b
+        scaled = (part / m**power for part, power in zip((by_W, by_b, h), powers_of_m, strict=True))
+        return joined(*scaled)
 
     return rows
 
@@ -169,6 +180,11 @@ SLOPE_OF_SIGMOID = (
 BIAS_NOT_ADDED = "Your z lacks the biases: z = x W / sqrt(p) + b. Every tanh and every slope depends on them. "
 INPUTS_NOT_DIVIDED = "Your z is x W + b. The sum over the inputs is divided by sqrt(p): z = x W / sqrt(p) + b. "
 BIAS_DIVIDED = "You divide the bias by sqrt(p), too. The scale belongs to the sum alone: z = x W / sqrt(p) + b. "
+DIVIDED_BY_P = (
+    "Your z is x W / p + b. A sum of p terms of size 1, with signs that differ, has the size sqrt(p): "
+    "z = x W / sqrt(p) + b. "
+)
+DIVIDED_BY_M = "{} divided by m. The output has 1/sqrt(m) in front, and every derivative has the same factor: by {}. "
 for name, hint, wrong in (
     ("slope_not_squared", SLOPE_NOT_SQUARED, rows_by(slope=lambda h: 1 - h)),
     ("slope_of_the_sigmoid", SLOPE_OF_SIGMOID, rows_by(slope=lambda h: h * (1 - h))),
@@ -187,7 +203,7 @@ for name, hint, wrong in (
         "network_without_scales",
         "The network that you differentiate has no scales. " + INPUTS_NOT_DIVIDED + "And the output is divided by "
         "sqrt(m).",
-        rows_by(lambda X, W, b: X @ W + b, power_of_p=0.0, power_of_m=0.0),
+        rows_by(lambda X, W, b: X @ W + b, power_of_p=0.0, powers_of_m=(0.0, 0.0, 0.0)),
     ),
     (
         "bias_divided",
@@ -197,13 +213,61 @@ for name, hint, wrong in (
     (
         "divided_by_the_width",
         "You divide by m. The output is divided by sqrt(m), and every derivative with it.",
-        rows_by(power_of_m=1.0),
+        rows_by(powers_of_m=(1.0, 1.0, 1.0)),
     ),
     (
         "divided_by_the_inputs",
         "Your derivative by W has 1/p. One derivative has 1/sqrt(p); it is the product of two, in the kernel, that has "
         "1/p.",
         rows_by(power_of_p=1.0),
+    ),
+    (
+        "network_divided_by_the_inputs",
+        DIVIDED_BY_P + "Your derivatives by W have 1/p for the same reason: 1/sqrt(p) is right.",
+        rows_by(divided_by_p, power_of_p=1.0),
+    ),
+    (
+        "divided_by_the_inputs_in_the_network_alone",
+        DIVIDED_BY_P + "Your derivatives by W have 1/sqrt(p); the network that you differentiate must have it.",
+        rows_by(divided_by_p),
+    ),
+    (
+        "network_divided_by_inputs_and_width",
+        DIVIDED_BY_P + "For the same reason the output is divided by sqrt(m), not by m. Both factors stay when you "
+        "differentiate.",
+        rows_by(divided_by_p, power_of_p=1.0, powers_of_m=(1.0, 1.0, 1.0)),
+    ),
+    (
+        "divided_by_the_width_by_v_alone",
+        DIVIDED_BY_M.format("Your derivatives by v are", "v as by W and b, where yours is right"),
+        rows_by(powers_of_m=(0.5, 0.5, 1.0)),
+    ),
+    (
+        "divided_by_the_width_by_W_and_b",
+        DIVIDED_BY_M.format("Your derivatives by W and b are", "W and b as by v, where yours is right"),
+        rows_by(powers_of_m=(1.0, 1.0, 0.5)),
+    ),
+    (
+        "divided_by_the_width_by_W_alone",
+        DIVIDED_BY_M.format("Your derivatives by W are", "W as by b and v, where yours is right"),
+        rows_by(powers_of_m=(1.0, 0.5, 0.5)),
+    ),
+    (
+        "divided_by_the_width_by_b_alone",
+        DIVIDED_BY_M.format("Your derivatives by b are", "b as by W and v, where yours is right"),
+        rows_by(powers_of_m=(0.5, 1.0, 0.5)),
+    ),
+    (
+        "output_scale_missing_by_W_alone",
+        "Your derivatives by W lack 1/sqrt(m), those by b and v have it. All that reaches the output passes that "
+        "factor: the derivative by W is x / sqrt(p) times the one by b.",
+        rows_by(powers_of_m=(0.0, 0.5, 0.5)),
+    ),
+    (
+        "output_scale_missing_by_b_alone",
+        "Your derivatives by b lack 1/sqrt(m), those by W and v have it. All that reaches the output passes that "
+        "factor: the derivative by b_j is v_j (1 - tanh(z_j)^2) / sqrt(m).",
+        rows_by(powers_of_m=(0.5, 0.0, 0.5)),
     ),
 ):
     jacobian.misconception(hint, name=name)(wrong)
@@ -581,6 +645,11 @@ def product_of(rows_of):
     return lambda X, Z, W, b, v: rows_of(X, W, b, v) @ rows_of(Z, W, b, v).mT
 
 
+DIVIDED_BY_P = (
+    "Your z is x W / p + b. A sum of p terms of size 1, with signs that differ, has the size sqrt(p): "
+    "z = x W / sqrt(p) + b. "
+)
+DIVIDED_BY_M = "{} divided by m. The output has 1/sqrt(m) in front, and every derivative has the same factor: by {}. "
 for name, hint, wrong in (
     ("slope_not_squared", SLOPE_NOT_SQUARED, rows_by(slope=lambda h: 1 - h)),
     ("slope_of_the_sigmoid", SLOPE_OF_SIGMOID, rows_by(slope=lambda h: h * (1 - h))),
@@ -590,7 +659,7 @@ for name, hint, wrong in (
         "network_without_scales",
         "The network that you differentiate has no scales. " + INPUTS_NOT_DIVIDED + "And the output is divided by "
         "sqrt(m).",
-        rows_by(lambda X, W, b: X @ W + b, power_of_p=0.0, power_of_m=0.0),
+        rows_by(lambda X, W, b: X @ W + b, power_of_p=0.0, powers_of_m=(0.0, 0.0, 0.0)),
     ),
     (
         "bias_divided",
@@ -601,7 +670,7 @@ for name, hint, wrong in (
         "scales_lost_in_the_derivatives",
         "Both scales are missing from your derivatives, 1/sqrt(p) by W and 1/sqrt(m) everywhere. They are constants in "
         "front of the weights: they stay when you differentiate.",
-        rows_by(power_of_p=0.0, power_of_m=0.0),
+        rows_by(power_of_p=0.0, powers_of_m=(0.0, 0.0, 0.0)),
     ),
     (
         "gradients_pile_up",

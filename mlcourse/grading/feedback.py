@@ -51,19 +51,23 @@ def not_written(exercise: Exercise, got: Outcome) -> Report:
 def first_failure(
     exercise: Exercise, trials: list[Trial], broken: dict[str, Broken], groups: dict[str, bool], reveal: bool
 ) -> list[tuple[str, str]]:
-    """Return labelled lines that explain the first check that failed.
+    """Return labelled lines that explain the first check that failed, and name the inputs that were changed.
 
-    Without ``reveal`` nothing that a submission said about a hidden case is repeated: it could be the case itself.
+    A changed input is often why the values are wrong, so it is named whatever failed first. Without ``reveal`` nothing
+    that a submission said about a hidden case is repeated: it could be the case itself. The names of inputs are public.
     """
     group = next(group for group, passed in groups.items() if not passed)
+    first = [] if group == "unchanged" else _explained(exercise, trials, broken, group, reveal)
+    return first + _changed_inputs(trials)
+
+
+def _explained(
+    exercise: Exercise, trials: list[Trial], broken: dict[str, Broken], group: str, reveal: bool
+) -> list[tuple[str, str]]:
     label = GROUP_LABELS[group]
     if group == "properties":
         first = next(iter(broken.values()))
         return [(label, f"{first.claim} {first.why if reveal else 'It does not hold for what you return.'}")]
-    if group == "unchanged":
-        changed = next(trial.got.changed for trial in trials if trial.got.changed)
-        words = f"Your function changes its input {' and '.join(changed)}. Work on a copy, or build a new array."
-        return [(label, words)]
     trial = next(trial for trial in trials if trial.case.group == group and not trial.right)
     found = verdict(exercise, trial.got, trial.expected, trial.case.inputs)
     assert found is not None
@@ -74,6 +78,12 @@ def first_failure(
         lines.append(("", found.detail))
     shown = show_inputs(trial.case.inputs)
     return [*lines, ("", f"for {shown}")] if shown else lines
+
+
+def _changed_inputs(trials: list[Trial]) -> list[tuple[str, str]]:
+    changed = next((trial.got.changed for trial in trials if trial.got.changed), ())
+    words = f"Your function changes its input {' and '.join(changed)}. Work on a copy, or build a new array."
+    return [(GROUP_LABELS["unchanged"], words)] if changed else []
 
 
 def how_it_passed(exercise: Exercise, trials: list[Trial]) -> tuple[str, str]:

@@ -10,7 +10,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
 from mlcourse.exercises import chapter_exercises
 from mlcourse.exercises.catalogue import chapters
+from mlcourse.grading.by_hand import ByHand, graded_by_hand
 from mlcourse.grading.check import REPORT_FILE
 from mlcourse.grading.foresee import refused_for_its_text
 from mlcourse.grading.report import Report, write_report
@@ -33,10 +34,11 @@ class NotebookError(Exception):
 
 @dataclass(frozen=True)
 class NotebookReport:
-    """The reports of all exercises of one notebook."""
+    """The reports of all exercises of one notebook, and what no check can grade."""
 
     assignment: str
     reports: list[Report]
+    by_hand: ByHand = field(default_factory=ByHand)
 
     @property
     def score(self) -> float:
@@ -77,7 +79,7 @@ def check_notebook(path: Path, assignment: str | None = None) -> NotebookReport:
         refused.get(name) or found.get(name) or _missing(name, exercise.points, why_missing(notebook, name))
         for name, exercise in _exercises(assignment).items()
     ]
-    return NotebookReport(assignment, reports)
+    return NotebookReport(assignment, reports, by_hand_in(notebook))
 
 
 def read_notebook(path: Path) -> Any:
@@ -105,6 +107,11 @@ def read_notebook(path: Path) -> Any:
     if not notebook.cells:
         raise NotebookError(f"{path} is a notebook without cells. Download the exercise notebook again.")
     return notebook
+
+
+def by_hand_in(notebook: Any) -> ByHand:
+    """Return what a person grades in a notebook."""
+    return graded_by_hand(cell.metadata.get("nbgrader") for cell in notebook.cells)
 
 
 def find_assignment(notebook: Any, path: Path, wanted: str | None = None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from mlcourse.grading.by_hand import ByHand
 from mlcourse.grading.report import Report
 
 SUBMISSION_STATUSES = ("graded", "partial", "failed")
@@ -70,6 +71,7 @@ class CourseResult:
     assignment: str
     submissions: list[SubmissionResult]
     provisional: bool = False  # graded with a seed drawn for this run alone
+    by_hand: ByHand = field(default_factory=ByHand)  # not among the points of the submissions
 
     @property
     def complete(self) -> bool:

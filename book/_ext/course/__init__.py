@@ -14,7 +14,7 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from course.card import ChapterCard  # noqa: E402
-from course.citations import register_citation_style  # noqa: E402
+from course.citations import letter_years, register_citation_style  # noqa: E402
 from course.exercises import ChapterExercises  # noqa: E402
 from course.numbers import number_by_page  # noqa: E402
 from course.punctuation import KeepPunctuation  # noqa: E402
@@ -32,6 +32,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("timeline", Timeline)
     app.add_post_transform(KeepPunctuation)
     app.connect("config-inited", show_repository_buttons)
+    app.connect("builder-inited", letter_years, priority=900)  # after sphinxcontrib.bibtex has read its files
     app.connect("env-check-consistency", number_by_page)
     register_citation_style()
     register_reference_style()

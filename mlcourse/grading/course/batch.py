@@ -13,6 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from mlcourse.grading.by_hand import graded_by_hand
 from mlcourse.grading.course.job import failed, grader_failed
 from mlcourse.grading.course.layout import Handed, submissions
 from mlcourse.grading.course.pool import grade_here
@@ -81,7 +82,8 @@ def grade_course(order: Order, pool: Pool = grade_here) -> CourseResult:
                 results[student] = saved.result
                 bar.update()
                 stop_if_asked()
-    return CourseResult(order.assignment, [results[name] for name in sorted(results)])
+    by_hand = graded_by_hand(cell.metadata for cell in setting.released)
+    return CourseResult(order.assignment, [results[name] for name in sorted(results)], by_hand=by_hand)
 
 
 @contextmanager

@@ -54,10 +54,11 @@ def grade_notebook(
     path: Path, assignment: str | None, seed_file: Path | None, limits: Limits, isolation: str
 ) -> CourseResult:
     """Grade one notebook; with a seed drawn for this run alone, unless a file or this folder's course has one."""
-    from mlcourse.grading.notebook import NotebookError, find_assignment, read_notebook
+    from mlcourse.grading.notebook import NotebookError, by_hand_in, find_assignment, read_notebook
 
     try:
-        name = find_assignment(read_notebook(path), path, assignment)
+        read = read_notebook(path)
+        name = find_assignment(read, path, assignment)
     except NotebookError as error:
         raise GradeError(str(error)) from error
     own = Path(SEED_FILE)
@@ -67,7 +68,7 @@ def grade_notebook(
     content = path.read_bytes()
     files, left_out = files_named_in(path.resolve().parent, content.decode("utf-8", "replace"))
     done = grade_job(setting, Job(path.stem, path.name, content, "; ".join(left_out), tuple(files.items())))
-    return CourseResult(name, [done.result], provisional)
+    return CourseResult(name, [done.result], provisional, by_hand_in(read))
 
 
 def _course(

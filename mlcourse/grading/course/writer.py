@@ -45,10 +45,7 @@ class Writer:
         self.config = config
         path = course / "gradebook.db"
         if not path.exists():
-            raise CourseError(
-                f"There is no gradebook in {course}. Release the assignment first: nbgrader generate_assignment "
-                f"{assignment}."
-            )
+            raise CourseError(f"There is no gradebook in {course}. Release the assignments first: make release.")
         warnings.filterwarnings("ignore", category=SAWarning)  # nbgrader's own use of its database
         self.gradebook = Gradebook(f"sqlite:///{path}")
         try:
@@ -57,7 +54,7 @@ class Writer:
             self.gradebook.close()
             raise CourseError(
                 f"The gradebook of {course} has no assignment {assignment!r} with a notebook of that name. "
-                f"Release it first: nbgrader generate_assignment {assignment}."
+                "Release the assignments first: make release."
             ) from error
 
     def __enter__(self) -> Writer:

@@ -27,6 +27,8 @@ HEAD = ["student", "status", "points", "of", "seconds"]
 def write_markdown(result: CourseResult, path: Path | str) -> None:
     """Write a table of all submissions, and below it the feedback for every exercise, folded."""
     parts = [f"# {inline(result.assignment)}", *([PROVISIONAL] if result.provisional else []), _table(result)]
+    if result.submissions and result.by_hand.sentence:
+        parts.append(result.by_hand.sentence)
     size = sum(len(part.encode("utf-8")) + 2 for part in parts)
     left_out = 0
     for submission in result.submissions:

@@ -17,7 +17,10 @@ LETTERS = {"passed": "."} | {status: status[0] for status in STATUSES if status 
 
 
 def summary_table(result: CourseResult) -> str:
-    """Return the table that ends a batch: a row per submission, the totals, and why a submission is not graded."""
+    """Return the table that ends a batch.
+
+    A row per submission; below it why a submission is not graded, the totals, and the points that a person gives.
+    """
     if not result.submissions:
         return f"{one_line(result.assignment)}: there are no submissions."
     rows = [_row(submission) for submission in result.submissions]
@@ -30,6 +33,8 @@ def summary_table(result: CourseResult) -> str:
         if each.message
     ]
     parts.append(_totals(result))
+    if result.by_hand.sentence:
+        parts.append(result.by_hand.sentence)
     if result.provisional:
         parts.append(
             "Provisional: the hidden inputs were drawn for this run alone. The marks that count are those with the "
