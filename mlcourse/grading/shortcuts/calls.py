@@ -9,7 +9,7 @@ from mlcourse.grading.shortcuts.classes import ancestors, in_class, lineage
 from mlcourse.grading.shortcuts.elements import loosen_in_library
 from mlcourse.grading.shortcuts.guarded import note_call
 from mlcourse.grading.shortcuts.handed_on import PLAIN_BASES, RECEIVER, called_by_python, only_calls, only_looks
-from mlcourse.grading.shortcuts.interpreter import CALLS, MAX_CALLS, MAX_DEPTH, UNKNOWN, Interpreter
+from mlcourse.grading.shortcuts.interpreter import CALLS, MAX_CALLS, MAX_DEPTH, MAX_LEVELS, UNKNOWN, Interpreter
 from mlcourse.grading.shortcuts.known import KNOWN, TRANSPARENT, WRAPPERS, canonical
 from mlcourse.grading.shortcuts.meanings import (
     ANYTHING,
@@ -66,7 +66,10 @@ def _follow_call(run: Interpreter, function: Function, arguments: Arguments) -> 
         return NOTHING
     if key in run.results:
         return several(run.results[key])  # objects that this call would make again
-    if run.depth >= MAX_CALLS:  # from here on, what comes as data makes no difference
+    levels = MAX_LEVELS + isinstance(function.node, ast.Lambda)  # functions of functions are written with these
+    if (
+        run.depth >= MAX_CALLS or run.levels[function.node] >= levels
+    ):  # from here on, what comes as data makes no difference
         given = arguments.everything()
         key = (function.node, run.leads.around(function), run.leads.marks(given), run.memory.turns)
         if key in run.running or key in run.results:
@@ -85,10 +88,12 @@ def _follow_call(run: Interpreter, function: Function, arguments: Arguments) -> 
         run.cut = True
         return _unfollowed(run, function, arguments)
     run.running.add(key)
+    run.levels[function.node] += 1
     try:
         run.results[key] = run_body(run, function, parameters(function, arguments))
     finally:
         run.running.discard(key)
+        run.levels[function.node] -= 1
     return run.results[key]
 
 

@@ -115,10 +115,20 @@ def _of_container(run: Interpreter, owner: Container, keys: Meanings) -> Meaning
     if not owner.made_by:
         return found
     run.note(owner.made_by, with_data=True)
-    if run.depth >= MAX_CALLS - 1:
+    makers = _texts_of(owner.made_by)
+    if run.depth >= MAX_CALLS - 1 or not makers.isdisjoint(run.taking):  # a generator that takes from itself
         return found
-    made = run.call(owner.made_by, Arguments(rest=found | DATA))  # again: names may mean something else by now
+    run.taking |= makers
+    try:
+        given = run.leads.own_or_forbidden(found) | DATA  # where a generator builds lists, they differ in every call
+        made = run.call(owner.made_by, Arguments(rest=given))  # again: names may mean something else by now
+    finally:
+        run.taking -= makers
     return join(found, made, *(item.values() for item in made if isinstance(item, Container))) - owner.made_by
+
+
+def _texts_of(functions: Meanings) -> set[Any]:
+    return {item.node for item in functions if isinstance(item, Function)}
 
 
 def _of_namespace(run: Interpreter, owner: Namespace, keys: Meanings) -> Meanings:

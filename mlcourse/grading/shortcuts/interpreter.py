@@ -7,6 +7,7 @@ fill: `expressions`, `statements`, `attributes`, `elements` and `calls`.
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -38,6 +39,7 @@ from mlcourse.grading.shortcuts.trees import leaves, parse, read
 
 FUEL = 200_000  # nodes looked at again, in calls and repetitions; every line is read once in any case
 MAX_CALLS = 6  # calls inside calls that are followed with all their arguments
+MAX_LEVELS = 2  # calls of a function inside itself that are followed with all their arguments
 MAX_DEPTH = 32  # calls inside calls that are followed at all
 MANY_OBJECTS = 30  # of one class, which are told apart where they are made in calls and repetitions
 MAX_STEPS = 3_000_000
@@ -84,6 +86,8 @@ class Interpreter:
         self.watcher: Watcher | None = None
         self.searching = False  # for what a candidate reaches: nothing runs
         self.running: set[Any] = set()
+        self.levels: Counter[ast.AST] = Counter()  # how often a function's text is under way, inside itself
+        self.taking: set[Any] = set()  # the texts of the generators that somebody takes elements from
         self.results: dict[Any, Meanings] = {}
         self.later: list[tuple[Function, Arguments]] = []  # calls too far inside other calls to be followed there
         self.objects: dict[Class, list[Instance]] = {}
