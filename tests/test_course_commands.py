@@ -192,6 +192,37 @@ def test_nbgrader_autograde_follows_no_link(course):
 
 
 @needs_bubblewrap
+@pytest.mark.parametrize("how", ["mlcourse", "nbgrader"])
+def test_only_harmless_files_reach_what_a_browser_shows_and_grading_sees_all(course, how):
+    names = ["figure.html", f"{LINEAR}.HTML", "f.xht", "f.shtml", "s.Svg", "f.svgz", "p.mht", "figs/a.html", "unknown"]
+    shows = extra_cell("shows", f"import os\nprint(sum(os.path.exists(name) for name in {names}), 'are there')")
+    folder = course.hand_in("eve", shows)
+    for name in (*names, "helper.py", "figs/a.PNG"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("<script>alert(1)</script>", encoding="utf-8")
+    if how == "mlcourse":
+        course.grade(LINEAR)
+    else:
+        done = nbgrader_autograde(course, LINEAR, "eve")
+        assert done.returncode == 0, done.stderr[-2_000:]
+    graded = course.autograded(LINEAR, "eve")
+    assert f"{len(names)} are there" in graded.read_text(encoding="utf-8")
+    assert files_in(graded.parent) - {".mlcourse-result.json"} == {graded.name, "helper.py", "figs/a.PNG"}
+    for name in names:  # as an earlier version copied them
+        (graded.parent / name).write_text("<script>alert(1)</script>", encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(course.folder)
+        succeed(open_course(course.folder).generate_feedback(LINEAR), "The feedback")
+    feedback = course.folder / "feedback" / "eve" / LINEAR
+    assert files_in(feedback) == {f"{LINEAR}.html", "helper.py", "figs/a.PNG"}
+    assert set(names) < files_in(folder)
+
+
+def files_in(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+@needs_bubblewrap
 def test_nbgrader_autograde_refuses_a_notebook_that_is_a_link(course):
     course.hand_in("ada", Accident("worked", lambda submission: None))
     folder = course.hand_in("eve", Accident("worked", lambda submission: None))
