@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import os
 import shutil
+from pathlib import Path
 
 import jupytext
 import nbformat
@@ -214,6 +216,42 @@ def test_a_changed_file_that_the_release_has_too_is_kept(tmp_path, capsys):
     kept = {item.name: item.read_text(encoding="utf-8") for item in (tmp_path / "kept").iterdir()}
     assert kept == {f"{ASSIGNMENT}-data-1.csv": "mine", f"{ASSIGNMENT}-room-1": "mine, too"}
     assert capsys.readouterr().out.count("It is kept as") == 2
+
+
+@pytest.mark.parametrize("content", ["", '{"linear_reg', "[1]", "\\udcff"], ids=["empty", "cut", "a list", "no text"])
+def test_a_broken_record_is_none_and_what_it_does_not_know_is_kept(tmp_path, capsys, content):
+    (path,) = release(tmp_path, names=[ASSIGNMENT])
+    record = tmp_path / "release" / ".written.json"
+    whole = record.read_bytes()
+    record.write_text(content, encoding="utf-8", errors="surrogateescape")
+    release(tmp_path, names=[ASSIGNMENT])
+    assert record.read_bytes() == whole
+    assert not (tmp_path / "kept").exists(), "it is what the new release is"
+    record.write_text(content, encoding="utf-8", errors="surrogateescape")
+    path.write_text("mine", encoding="utf-8")
+    release(tmp_path, names=[ASSIGNMENT])
+    assert (tmp_path / "kept" / f"{ASSIGNMENT}-1.ipynb").read_text(encoding="utf-8") == "mine"
+    assert f"{path} is not known to be as it was released. It is kept as" in capsys.readouterr().out
+
+
+def test_the_record_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    (path,) = release(tmp_path, names=[ASSIGNMENT])
+    record = tmp_path / "release" / ".written.json"
+    whole = record.read_bytes()
+    os.utime(path, (0, 0))
+    write = Path.write_text
+
+    def full(self, text, **how):
+        if self.name.startswith(record.name):
+            write(self, text[:5], **how)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(self, text, **how)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        release(tmp_path, names=[ASSIGNMENT])
+    assert record.read_bytes() == whole
+    assert sorted(item.name for item in record.parent.iterdir()) == [record.name, ASSIGNMENT]
 
 
 def test_an_unchanged_release_is_left_alone(tmp_path):

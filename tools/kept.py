@@ -23,8 +23,8 @@ def place_release(draft: Path, folder: Path, known: Mapping[str, str], kept: Pat
         digests[name.as_posix()] = digest(new)
         # A plain file where the release needs a folder is in the way, too.
         for place in [*(folder / part for part in [*name.parents][-2::-1]), target]:
-            wanted = () if place != target else (digest(new), known.get(name.as_posix()))
-            _make_way(place, place != target, wanted, folder, kept)
+            if _is_in_the_way(place, None if place != target else digest(new), known.get(name.as_posix())):
+                _keep(place, name.as_posix() in known and place == target, folder.name, kept)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(new, target)
     return digests
@@ -35,16 +35,20 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no file"
 
 
-def _make_way(place: Path, folder_wanted: bool, wanted: tuple[str | None, ...], folder: Path, kept: Path) -> None:
-    """Move what lies at a place to ``kept``, unless the release may have that place or wrote it itself."""
-    if not os.path.lexists(place) or (folder_wanted and place.is_dir()):
-        return
-    if not folder_wanted and digest(place) in wanted:
-        return
+def _is_in_the_way(place: Path, new: str | None, known: str | None) -> bool:
+    """Return whether somebody's own work lies where a release wants a file with a new digest, or None: a folder."""
+    if not os.path.lexists(place):
+        return False
+    return not place.is_dir() if new is None else digest(place) not in (new, known)
+
+
+def _keep(place: Path, recorded: bool, assignment: str, kept: Path) -> None:
+    """Move to ``kept`` what lies at a place, and say so."""
     kept.mkdir(parents=True, exist_ok=True)
-    goal = _free(kept, folder.name, place)
+    goal = _free(kept, assignment, place)
     shutil.move(place, goal)
-    print(f"{place} had been changed since its release. It is kept as {goal}.")
+    why = "had been changed since its release" if recorded else "is not known to be as it was released"
+    print(f"{place} {why}. It is kept as {goal}.")
 
 
 def _free(kept: Path, assignment: str, place: Path) -> Path:

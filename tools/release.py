@@ -138,7 +138,7 @@ def _generate(api: NbGraderAPI, name: str, course: Path) -> None:
         succeed(api.generate_assignment(name, force=True, create=True), f"The release of {name}")
         known = _remembered(course)
         before = {path.removeprefix(f"{name}/"): mark for path, mark in known.items()}
-        before[f"{name}.ipynb"] = known.get(name, "")
+        before |= {f"{name}.ipynb": known[name]} if name in known else {}
         digests = place_release(draft / name, course / "release" / name, before, course / "kept")
         _remember(name, digests, course)
     finally:
@@ -147,16 +147,24 @@ def _generate(api: NbGraderAPI, name: str, course: Path) -> None:
 
 
 def _remembered(course: Path) -> dict[str, str]:
-    """Return the digest of each file as it was when it was released."""
-    record = course / "release" / RECORD
-    return json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
+    """Return the digest of each file as it was when it was released; none where the record cannot be read."""
+    try:
+        found = json.loads((course / "release" / RECORD).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _remember(name: str, digests: dict[str, str], course: Path) -> None:
     """Write down the digest of the notebook by its assignment's name, and those of other files by their paths."""
     found = {name if path == f"{name}.ipynb" else f"{name}/{path}": mark for path, mark in digests.items()}
-    text = json.dumps(_remembered(course) | found, indent=1)
-    (course / "release" / RECORD).write_text(text, encoding="utf-8")
+    record = course / "release" / RECORD
+    draft = record.with_name(f"{RECORD}.{os.getpid()}")  # whole or not at all, also where the disk is full
+    try:
+        draft.write_text(json.dumps(_remembered(course) | found, indent=1), encoding="utf-8")
+        os.replace(draft, record)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _is_current(name: str, course: Path, root: Path, target: Path) -> bool:
@@ -176,6 +184,8 @@ def main() -> None:
             print(f"student notebook  {path.relative_to(ROOT)}")
     except ReleaseError as error:
         sys.exit(f"release: {error}")
+    except OSError as error:
+        sys.exit(f"release: {error.filename or 'A file'} could not be read or written: {error.strerror or error}.")
 
 
 if __name__ == "__main__":
