@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -44,6 +45,24 @@ def test_a_student_who_is_not_there_is_an_error(course):
     done = grade(course, "--student", "zoe*")
     assert done.exit_code == 2
     assert "Nobody whose name matches 'zoe*' has handed in linear_regression. Submissions: ada." in done.output
+
+
+def test_a_seed_that_cannot_be_written_is_said_in_one_sentence_and_leaves_nothing(tmp_path):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("a full disk is tried with /dev/full, which Linux has")
+    code = (
+        "import os, sys\n"
+        "from mlcourse.cli import main\n"
+        "os.fdopen = lambda number, *how, **more: (os.close(number), open('/dev/full', *how, **more))[1]\n"
+        "main(sys.argv[1:])\n"
+    )
+    command = [sys.executable, "-c", code, "grade", "--course", str(tmp_path), "--assignment", LINEAR]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    seed = tmp_path / ".mlcourse-seed"
+    assert f"The seed file {seed} cannot be written: No space left on device." in " ".join(done.stderr.split())
+    assert list(tmp_path.iterdir()) == []
 
 
 @needs_bubblewrap
