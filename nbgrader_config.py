@@ -5,6 +5,7 @@ from nbgrader import preprocessors as nb
 
 from mlcourse.grading.course.copied import HarmlessFeedback
 from mlcourse.grading.course.execute import IsolatedExecute
+from mlcourse.grading.course.export import SafeCsvExport
 from mlcourse.grading.course.feedback import ReadableReports, safe_markdown
 from mlcourse.grading.course.restore import RestoreCells
 
@@ -47,3 +48,5 @@ c.GenerateFeedback.preprocessors = [nb.GetGrades, CSSHTMLHeaderPreprocessor, Rea
 # What a student wrote stays text in the feedback: no scripts, no event handlers, no frames.
 c.HTMLExporter.sanitize_html = True
 c.HTMLExporter.filters = {"markdown2html": safe_markdown}
+# A student's name that begins like a formula stays text in a spreadsheet.
+c.ExportApp.plugin_class = SafeCsvExport

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
 from click.testing import CliRunner
+from nbgrader.api import Gradebook
+from nbgrader.plugins import CsvExportPlugin
 from robustness.accident import LINEAR, WRONG_R2, Accident, answer, extra_cell
 from robustness.course import Course, nbgrader_autograde
 
@@ -253,6 +257,30 @@ def test_nbgrader_autograde_refuses_a_notebook_that_is_a_link(course):
     assert "is a link, and links are not followed" in done.stderr
     marks = course.marks(LINEAR, "eve")
     assert not marks or not any(marks.values())
+
+
+def test_nbgrader_export_writes_no_formula(course):
+    with Gradebook(f"sqlite:///{course.folder / 'gradebook.db'}") as gradebook:
+        gradebook.add_student("=cmd|calc", last_name="+1", first_name='Ada, "A"', email="a;=b")
+        gradebook.add_student("eve")
+    shutil.copy(ROOT / "nbgrader_config.py", course.folder)
+    program = Path(sys.executable).parent / "nbgrader"
+    command = [str(program), "export", "--to", "marks.csv", "--assignment", f"['{LINEAR}']"]
+    done = subprocess.run(
+        command, cwd=course.folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    text = (course.folder / "marks.csv").read_text(encoding="utf-8")
+    by_name = {row["student_id"]: row for row in csv.DictReader(text.splitlines())}
+    first, second = by_name["'=cmd|calc"], by_name["eve"]
+    own = CsvExportPlugin()
+    own.to = str(course.folder / "own.csv")
+    with Gradebook(f"sqlite:///{course.folder / 'gradebook.db'}") as gradebook:
+        own.export(gradebook)
+    assert list(first) == Path(own.to).read_text(encoding="utf-8").splitlines()[0].split(",")
+    assert first["last_name"] == "'+1"
+    assert (first["first_name"], first["email"]) == ('Ada, "A"', "a;=b")
+    assert (float(second["score"]), float(second["max_score"])) == (0, 42)
 
 
 @needs_bubblewrap
