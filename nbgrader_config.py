@@ -3,7 +3,9 @@
 from nbconvert.preprocessors import ClearMetadataPreprocessor, CSSHTMLHeaderPreprocessor
 from nbgrader import preprocessors as nb
 
+from mlcourse.grading.course.copied import HarmlessFeedback
 from mlcourse.grading.course.execute import IsolatedExecute
+from mlcourse.grading.course.export import SafeCsvExport
 from mlcourse.grading.course.feedback import ReadableReports, safe_markdown
 from mlcourse.grading.course.restore import RestoreCells
 
@@ -12,8 +14,8 @@ c = get_config()  # noqa: F821
 c.CourseDirectory.course_id = "mlcourse"
 
 # What the grader remembers of a submission is no part of the feedback, and neither is a page that a student handed in.
-c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", ".mlcourse-result.json"]
-c.CourseDirectory.ignore += ["*.html", "*.htm", "*.xhtml", "*.xml", "*.svg", "*.js", "*.mjs", "*.css", "*.pdf"]
+# These patterns know one spelling only: HarmlessFeedback removes every other kind of file that a browser could run.
+c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", ".mlcourse-result.json", "*.html"]
 
 # The stub raises only when it is called, so that a fresh notebook runs from top to bottom.
 c.ClearSolutions.code_stub = {"python": 'raise NotImplementedError("not written yet")'}
@@ -42,7 +44,9 @@ c.Autograde.autograde_preprocessors = [
 ]
 # Marks change, by hand or when a student hands in again: a page of before is written anew.
 c.GenerateFeedback.force = True
-c.GenerateFeedback.preprocessors = [nb.GetGrades, CSSHTMLHeaderPreprocessor, ReadableReports]
+c.GenerateFeedback.preprocessors = [nb.GetGrades, CSSHTMLHeaderPreprocessor, ReadableReports, HarmlessFeedback]
 # What a student wrote stays text in the feedback: no scripts, no event handlers, no frames.
 c.HTMLExporter.sanitize_html = True
 c.HTMLExporter.filters = {"markdown2html": safe_markdown}
+# A student's name that begins like a formula stays text in a spreadsheet.
+c.ExportApp.plugin_class = SafeCsvExport

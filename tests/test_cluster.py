@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import threading
 from collections import Counter
 
 import psutil
@@ -117,6 +119,34 @@ def test_the_command_grades_on_a_cluster_and_a_second_time_has_nothing_to_do(fre
     second = course.grade(LINEAR, "--scheduler", cluster.scheduler_address)
     assert {path: path.stat().st_mtime_ns for path in written} == written
     assert [entry["exercises"] for entry in second] == [entry["exercises"] for entry in first]
+
+
+def test_a_scheduler_without_workers_is_named_once_and_grading_begins_when_one_comes(fresh, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    course = fresh.copy_to(tmp_path / "course")
+    with distributed.LocalCluster(
+        n_workers=0, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=50
+    ) as empty:
+        address = empty.scheduler_address
+        command = course.command(LINEAR, "--scheduler", address, "--student", STUDENTS[0])
+        grader = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        silent = threading.Timer(60, grader.kill)
+        silent.start()
+        try:
+            first = next((line for line in grader.stderr if "worker" in line), "nothing was said")
+            silent.cancel()
+            assert first.startswith(f"No worker is connected to the Dask scheduler at {address}.")
+            assert "Grading waits for one." in first
+            assert f"dask worker {address}" in first
+            assert grader.poll() is None
+            empty.scale(1)
+            _, rest = grader.communicate(timeout=120)
+        finally:
+            silent.cancel()
+            grader.kill()
+            grader.wait()
+    assert grader.returncode == 0, rest
+    assert "No worker" not in rest
 
 
 def test_a_scheduler_that_does_not_answer_is_named(monkeypatch):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
 from click.testing import CliRunner
+from nbgrader.api import Gradebook
+from nbgrader.plugins import CsvExportPlugin
 from robustness.accident import LINEAR, WRONG_R2, Accident, answer, extra_cell
 from robustness.course import Course, nbgrader_autograde
 
@@ -44,6 +49,24 @@ def test_a_student_who_is_not_there_is_an_error(course):
     done = grade(course, "--student", "zoe*")
     assert done.exit_code == 2
     assert "Nobody whose name matches 'zoe*' has handed in linear_regression. Submissions: ada." in done.output
+
+
+def test_a_seed_that_cannot_be_written_is_said_in_one_sentence_and_leaves_nothing(tmp_path):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("a full disk is tried with /dev/full, which Linux has")
+    code = (
+        "import os, sys\n"
+        "from mlcourse.cli import main\n"
+        "os.fdopen = lambda number, *how, **more: (os.close(number), open('/dev/full', *how, **more))[1]\n"
+        "main(sys.argv[1:])\n"
+    )
+    command = [sys.executable, "-c", code, "grade", "--course", str(tmp_path), "--assignment", LINEAR]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    seed = tmp_path / ".mlcourse-seed"
+    assert f"The seed file {seed} cannot be written: No space left on device." in " ".join(done.stderr.split())
+    assert list(tmp_path.iterdir()) == []
 
 
 @needs_bubblewrap
@@ -192,6 +215,37 @@ def test_nbgrader_autograde_follows_no_link(course):
 
 
 @needs_bubblewrap
+@pytest.mark.parametrize("how", ["mlcourse", "nbgrader"])
+def test_only_harmless_files_reach_what_a_browser_shows_and_grading_sees_all(course, how):
+    names = ["figure.html", f"{LINEAR}.HTML", "f.xht", "f.shtml", "s.Svg", "f.svgz", "p.mht", "figs/a.html", "unknown"]
+    shows = extra_cell("shows", f"import os\nprint(sum(os.path.exists(name) for name in {names}), 'are there')")
+    folder = course.hand_in("eve", shows)
+    for name in (*names, "helper.py", "figs/a.PNG"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("<script>alert(1)</script>", encoding="utf-8")
+    if how == "mlcourse":
+        course.grade(LINEAR)
+    else:
+        done = nbgrader_autograde(course, LINEAR, "eve")
+        assert done.returncode == 0, done.stderr[-2_000:]
+    graded = course.autograded(LINEAR, "eve")
+    assert f"{len(names)} are there" in graded.read_text(encoding="utf-8")
+    assert files_in(graded.parent) - {".mlcourse-result.json"} == {graded.name, "helper.py", "figs/a.PNG"}
+    for name in names:  # as an earlier version copied them
+        (graded.parent / name).write_text("<script>alert(1)</script>", encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(course.folder)
+        succeed(open_course(course.folder).generate_feedback(LINEAR), "The feedback")
+    feedback = course.folder / "feedback" / "eve" / LINEAR
+    assert files_in(feedback) == {f"{LINEAR}.html", "helper.py", "figs/a.PNG"}
+    assert set(names) < files_in(folder)
+
+
+def files_in(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+@needs_bubblewrap
 def test_nbgrader_autograde_refuses_a_notebook_that_is_a_link(course):
     course.hand_in("ada", Accident("worked", lambda submission: None))
     folder = course.hand_in("eve", Accident("worked", lambda submission: None))
@@ -203,6 +257,30 @@ def test_nbgrader_autograde_refuses_a_notebook_that_is_a_link(course):
     assert "is a link, and links are not followed" in done.stderr
     marks = course.marks(LINEAR, "eve")
     assert not marks or not any(marks.values())
+
+
+def test_nbgrader_export_writes_no_formula(course):
+    with Gradebook(f"sqlite:///{course.folder / 'gradebook.db'}") as gradebook:
+        gradebook.add_student("=cmd|calc", last_name="+1", first_name='Ada, "A"', email="a;=b")
+        gradebook.add_student("eve")
+    shutil.copy(ROOT / "nbgrader_config.py", course.folder)
+    program = Path(sys.executable).parent / "nbgrader"
+    command = [str(program), "export", "--to", "marks.csv", "--assignment", f"['{LINEAR}']"]
+    done = subprocess.run(
+        command, cwd=course.folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    text = (course.folder / "marks.csv").read_text(encoding="utf-8")
+    by_name = {row["student_id"]: row for row in csv.DictReader(text.splitlines())}
+    first, second = by_name["'=cmd|calc"], by_name["eve"]
+    own = CsvExportPlugin()
+    own.to = str(course.folder / "own.csv")
+    with Gradebook(f"sqlite:///{course.folder / 'gradebook.db'}") as gradebook:
+        own.export(gradebook)
+    assert list(first) == Path(own.to).read_text(encoding="utf-8").splitlines()[0].split(",")
+    assert first["last_name"] == "'+1"
+    assert (first["first_name"], first["email"]) == ('Ada, "A"', "a;=b")
+    assert (float(second["score"]), float(second["max_score"])) == (0, 42)
 
 
 @needs_bubblewrap

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
+import os
+import shutil
+from pathlib import Path
 
 import jupytext
 import nbformat
@@ -172,6 +176,82 @@ def test_a_release_that_somebody_wrote_into_is_kept(tmp_path, capsys):
     assert "the work of a week" not in again.read_text(encoding="utf-8")
     assert "the work of a week" in (tmp_path / "kept" / f"{ASSIGNMENT}-1.ipynb").read_text(encoding="utf-8")
     assert "It is kept as" in capsys.readouterr().out
+
+
+def test_a_new_release_leaves_everything_else_beside_the_notebook(tmp_path, capsys):
+    (path,) = release(tmp_path, names=[ASSIGNMENT])
+    mine = {"my_helper.py": "x = 1", "my_notes.ipynb": "{}", "figs/a.png": "picture", ".hidden": "secret"}
+    for name, text in mine.items():
+        (path.parent / name).parent.mkdir(exist_ok=True)
+        (path.parent / name).write_text(text, encoding="utf-8")
+    (path.parent / ".hidden").chmod(0o600)
+    os.utime(path, (0, 0))  # older than its worked solutions
+    release(tmp_path, names=[ASSIGNMENT])
+    assert path.stat().st_mtime > 0, "it was not released anew"
+    assert {name: (path.parent / name).read_text(encoding="utf-8") for name in mine} == mine
+    assert (path.parent / ".hidden").stat().st_mode & 0o777 == 0o600
+    assert sorted(item.name for item in (tmp_path / "release").iterdir()) == [".written.json", ASSIGNMENT]
+    assert not (tmp_path / "kept").exists()
+    assert "kept" not in capsys.readouterr().out
+
+
+def test_a_changed_file_that_the_release_has_too_is_kept(tmp_path, capsys):
+    data, room = tmp_path / "source" / ASSIGNMENT / "data.csv", tmp_path / "source" / ASSIGNMENT / "room"
+    room.mkdir(parents=True)
+    data.write_text("1", encoding="utf-8")
+    (room / "table.csv").write_text("1", encoding="utf-8")
+    (path,) = release(tmp_path, names=[ASSIGNMENT])
+    data.write_text("2", encoding="utf-8")
+    os.utime(path, (0, 0))
+    release(tmp_path, names=[ASSIGNMENT])
+    assert (path.parent / "data.csv").read_text(encoding="utf-8") == "2"
+    assert not (tmp_path / "kept").exists(), "the release's own file was taken for somebody's work"
+    (path.parent / "data.csv").write_text("mine", encoding="utf-8")
+    shutil.rmtree(path.parent / "room")
+    (path.parent / "room").write_text("mine, too", encoding="utf-8")
+    os.utime(path, (0, 0))
+    release(tmp_path, names=[ASSIGNMENT])
+    assert (path.parent / "data.csv").read_text(encoding="utf-8") == "2"
+    assert (path.parent / "room" / "table.csv").read_text(encoding="utf-8") == "1"
+    kept = {item.name: item.read_text(encoding="utf-8") for item in (tmp_path / "kept").iterdir()}
+    assert kept == {f"{ASSIGNMENT}-data-1.csv": "mine", f"{ASSIGNMENT}-room-1": "mine, too"}
+    assert capsys.readouterr().out.count("It is kept as") == 2
+
+
+@pytest.mark.parametrize("content", ["", '{"linear_reg', "[1]", "\\udcff"], ids=["empty", "cut", "a list", "no text"])
+def test_a_broken_record_is_none_and_what_it_does_not_know_is_kept(tmp_path, capsys, content):
+    (path,) = release(tmp_path, names=[ASSIGNMENT])
+    record = tmp_path / "release" / ".written.json"
+    whole = record.read_bytes()
+    record.write_text(content, encoding="utf-8", errors="surrogateescape")
+    release(tmp_path, names=[ASSIGNMENT])
+    assert record.read_bytes() == whole
+    assert not (tmp_path / "kept").exists(), "it is what the new release is"
+    record.write_text(content, encoding="utf-8", errors="surrogateescape")
+    path.write_text("mine", encoding="utf-8")
+    release(tmp_path, names=[ASSIGNMENT])
+    assert (tmp_path / "kept" / f"{ASSIGNMENT}-1.ipynb").read_text(encoding="utf-8") == "mine"
+    assert f"{path} is not known to be as it was released. It is kept as" in capsys.readouterr().out
+
+
+def test_the_record_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    (path,) = release(tmp_path, names=[ASSIGNMENT])
+    record = tmp_path / "release" / ".written.json"
+    whole = record.read_bytes()
+    os.utime(path, (0, 0))
+    write = Path.write_text
+
+    def full(self, text, **how):
+        if self.name.startswith(record.name):
+            write(self, text[:5], **how)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(self, text, **how)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        release(tmp_path, names=[ASSIGNMENT])
+    assert record.read_bytes() == whole
+    assert sorted(item.name for item in record.parent.iterdir()) == [record.name, ASSIGNMENT]
 
 
 def test_an_unchanged_release_is_left_alone(tmp_path):

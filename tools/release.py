@@ -5,12 +5,11 @@ Called as ``python -m tools.release`` from the root of the repository; ``make re
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 import json
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
 from tools.book_config import read_settings
+from tools.kept import digest, place_release
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORD = ".written.json"
@@ -119,51 +119,59 @@ def release(course: Path = ROOT, root: Path = ROOT, names: list[str] | None = No
     for name in assignments(root) if names is None else names:
         target = course / "release" / name / f"{name}.ipynb"
         if not _is_current(name, course, root, target):
-            keep_changes(name, course)
             write_source(name, course, root)
-            succeed(api.generate_assignment(name, force=True, create=True), f"The release of {name}")
-            _remember(name, course)
+            _generate(api, name, course)
         released.append(target)
     return released
 
 
-def keep_changes(name: str, course: Path) -> Path | None:
-    """Move a released notebook that somebody has written into to ``kept/``, before it is released anew.
+def _generate(api: NbGraderAPI, name: str, course: Path) -> None:
+    """Let nbgrader write a release, and put it in its place.
 
-    Returns where it is now, or None where there was nothing to keep.
+    nbgrader deletes the whole folder into which it writes. So it gets one of its own, not the one in which people
+    work.
     """
-    target = course / "release" / name / f"{name}.ipynb"
-    if not target.exists() or _digest(target) == _remembered(course).get(name):
-        return None
-    folder = course / "kept"
-    folder.mkdir(exist_ok=True)
-    number = next(n for n in itertools.count(1) if not (folder / f"{name}-{n}.ipynb").exists())
-    kept = folder / f"{name}-{number}.ipynb"
-    shutil.move(target, kept)
-    print(f"{target} had been changed since its release. It is kept as {kept}.")
-    return kept
+    (course / "release").mkdir(exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=course / "release"))
+    api.coursedir.release_directory = str(draft.relative_to(course))
+    try:
+        succeed(api.generate_assignment(name, force=True, create=True), f"The release of {name}")
+        known = _remembered(course)
+        before = {path.removeprefix(f"{name}/"): mark for path, mark in known.items()}
+        before |= {f"{name}.ipynb": known[name]} if name in known else {}
+        digests = place_release(draft / name, course / "release" / name, before, course / "kept")
+        _remember(name, digests, course)
+    finally:
+        api.coursedir.release_directory = "release"
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _remembered(course: Path) -> dict[str, str]:
-    """Return the digest of each notebook as it was when it was released."""
+    """Return the digest of each file as it was when it was released; none where the record cannot be read."""
+    try:
+        found = json.loads((course / "release" / RECORD).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _remember(name: str, digests: dict[str, str], course: Path) -> None:
+    """Write down the digest of the notebook by its assignment's name, and those of other files by their paths."""
+    found = {name if path == f"{name}.ipynb" else f"{name}/{path}": mark for path, mark in digests.items()}
     record = course / "release" / RECORD
-    return json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
-
-
-def _remember(name: str, course: Path) -> None:
-    digests = _remembered(course) | {name: _digest(course / "release" / name / f"{name}.ipynb")}
-    (course / "release" / RECORD).write_text(json.dumps(digests, indent=1), encoding="utf-8")
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    draft = record.with_name(f"{RECORD}.{os.getpid()}")  # whole or not at all, also where the disk is full
+    try:
+        draft.write_text(json.dumps(_remembered(course) | found, indent=1), encoding="utf-8")
+        os.replace(draft, record)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _is_current(name: str, course: Path, root: Path, target: Path) -> bool:
     """Return whether a release is as it was written, newer than all that it is made of, and in the gradebook."""
     if not target.exists() or not (course / "gradebook.db").exists():
         return False
-    if _digest(target) != _remembered(course).get(name):
+    if digest(target) != _remembered(course).get(name):
         return False
     parts = [root / "solutions" / f"{name}.md", root / "_config.yml", root / "nbgrader_config.py", Path(__file__)]
     return target.stat().st_mtime > max(part.stat().st_mtime for part in parts)
@@ -176,6 +184,8 @@ def main() -> None:
             print(f"student notebook  {path.relative_to(ROOT)}")
     except ReleaseError as error:
         sys.exit(f"release: {error}")
+    except OSError as error:
+        sys.exit(f"release: {error.filename or 'A file'} could not be read or written: {error.strerror or error}.")
 
 
 if __name__ == "__main__":

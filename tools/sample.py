@@ -15,10 +15,10 @@ import jupytext
 import nbformat
 from nbgrader.api import Gradebook
 from nbgrader.apps import NbGraderAPI
-from nbgrader.plugins import CsvExportPlugin
 from sqlalchemy.exc import SAWarning
 from tabulate import tabulate
 
+from mlcourse.grading.course.export import SafeCsvExport
 from mlcourse.grading.report import points
 from mlcourse.grading.sandbox import missing_isolation
 from tools.release import ROOT, ReleaseError, open_course, release, succeed
@@ -83,9 +83,9 @@ def marks(course: Path, assignment: str, student: str) -> list[Mark]:
 
 
 def export(course: Path) -> Path:
-    """Write all marks of a course to grades.csv, with nbgrader's own exporter."""
+    """Write all marks of a course to grades.csv, as `nbgrader export` does."""
     target = course / "grades.csv"
-    exporter = CsvExportPlugin()
+    exporter = SafeCsvExport()
     exporter.to = str(target)
     with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
         exporter.export(gradebook)

@@ -6,13 +6,18 @@ process that writes the gradebook.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from tqdm import tqdm
 
 from mlcourse.grading.course.job import failed, grade_job
 from mlcourse.grading.course.tasks import Done, Job, Setting
 
 CONNECT_SECONDS = 30
+PATIENCE_SECONDS = 10  # after which it is said that there is no worker
 RETRIES = 3  # how many workers may die while they grade one submission
 
 
@@ -40,6 +45,7 @@ def pool_of(address: str) -> Callable[[Setting, Sequence[Job], int], Iterator[Do
     def grade_there(setting: Setting, jobs: Sequence[Job], workers: int) -> Iterator[Done]:
         """Yield results as they come; the scheduler gives the job of a worker that died to another one."""
         with client:
+            _say_when_nobody_works(client, address)
             # A grader keeps one warm parent and one clock for a submission: one job at a time in each process.
             everything = list(jobs)
             futures = client.map(
@@ -55,6 +61,18 @@ def pool_of(address: str) -> Callable[[Setting, Sequence[Job], int], Iterator[Do
                     yield failed(setting, students[future.key], f"It could not be graded on the cluster: {error}")
 
     return grade_there
+
+
+def _say_when_nobody_works(client: Any, address: str) -> None:
+    """Wait a little for a first worker, and say on stderr when there is none: grading begins when one comes."""
+    try:
+        client.wait_for_workers(1, timeout=PATIENCE_SECONDS)
+    except TimeoutError:
+        tqdm.write(
+            f"No worker is connected to the Dask scheduler at {address}. Grading waits for one. "
+            f"Start it in another shell: dask worker {address} --nworkers auto --nthreads 1",
+            file=sys.stderr,
+        )
 
 
 def _grade_alone(job: Job, setting: Setting) -> Done:

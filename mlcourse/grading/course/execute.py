@@ -10,6 +10,7 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets import Enum, Float
 
 from mlcourse.grading.companions import files_beside
+from mlcourse.grading.course.copied import remove_others
 from mlcourse.grading.course.restore import drop_linked
 from mlcourse.grading.course.seed import course_seed
 from mlcourse.grading.sandbox.limits import Limits
@@ -34,6 +35,7 @@ class IsolatedExecute(NbGraderPreprocessor):
         course = Path(about["db_url"].removeprefix("sqlite:///")).resolve().parent
         handed = course / "submitted" / about["student"] / about["assignment"]  # where a link still is a link
         drop_linked(handed, Path(resources["metadata"]["path"]))  # nbgrader has copied again since they were dropped
+        remove_others(Path(resources["metadata"]["path"]), lambda path: path.suffix == ".ipynb")
         files, left_out = files_beside(handed)
         for note in left_out:
             self.log.warning("%s: %s", about["student"], note)

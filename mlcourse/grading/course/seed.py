@@ -14,21 +14,36 @@ class SeedError(Exception):
 
 
 def course_seed(course: Path) -> int:
-    """Return the seed of a course; drawn once, and written where only its owner reads it."""
+    """Return the seed of a course; drawn once, and written where only its owner reads it.
+
+    Raises
+    ------
+    SeedError
+        If it cannot be written, or read.
+    """
     path = course / SEED_FILE
     if not path.exists():
-        # Written under another name first: two graders that start together agree on one seed.
-        draft = path.with_name(f"{SEED_FILE}.{os.getpid()}.{secrets.token_hex(4)}")
+        try:
+            _draw(path)
+        except OSError as error:
+            raise SeedError(
+                f"The seed file {path} cannot be written: {error.strerror or error}. Mend that and grade again."
+            ) from error
+    return read_seed(path)
+
+
+def _draw(path: Path) -> None:
+    # Written under another name first: two graders that start together agree on one seed.
+    draft = path.with_name(f"{SEED_FILE}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(f"{fresh_seed()}\n")
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    return read_seed(path)
+        os.link(draft, path)
+    except FileExistsError:
+        pass  # the other grader's
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def read_seed(path: Path) -> int:

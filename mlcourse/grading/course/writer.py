@@ -22,6 +22,7 @@ from sqlalchemy.exc import SAWarning
 from sqlalchemy.orm import joinedload
 from traitlets.config import Config, PyFileConfigLoader
 
+from mlcourse.grading.course.copied import is_harmless
 from mlcourse.grading.course.layout import Handed
 from mlcourse.grading.course.restore import released_cells
 from mlcourse.grading.course.tasks import Done, ReleasedCell
@@ -113,7 +114,7 @@ class Writer:
         draft.mkdir(parents=True)
         try:
             for name, content in handed.files()[0].items():
-                if name.partition("/")[0] not in (RECORD, f"{self.assignment}.html"):
+                if is_harmless(name) and name.partition("/")[0] != RECORD:
                     copy = draft / name
                     copy.parent.mkdir(parents=True, exist_ok=True)
                     copy.write_bytes(content)
