@@ -66,10 +66,11 @@ def grade_course(order: Order, pool: Pool = grade_here) -> CourseResult:
         setting = Setting(
             order.assignment, order.seed, writer.released, order.limits, order.isolation, (str(order.course),)
         )
-        prints = {item.student: fingerprint_of(item, order.seed, code) for item in handed}
+        prints: dict[str, str] = {}
         waiting: dict[str, Handed] = {}
         for item in handed:
-            earlier = None if order.again or item.problem else writer.already(item.student, prints[item.student])
+            prints[item.student] = _fingerprint(item, order.seed, code)
+            earlier = None if order.again else writer.already(item.student, prints[item.student])
             if earlier:
                 results[item.student] = earlier
             else:
@@ -120,6 +121,14 @@ def _saved(writer: Writer, setting: Setting, handed: Handed, done: Done, fingerp
         writer.gradebook.db.rollback()
         return grader_failed(setting, handed.student, error)
     return done
+
+
+def _fingerprint(handed: Handed, seed: int, code: str) -> str:
+    """Return by what a later run knows this submission; nothing, which no record has, where that cannot be said."""
+    try:
+        return "" if handed.problem else fingerprint_of(handed, seed, code)
+    except Exception:  # whatever lies in one folder, all others are graded; this one is, too, every time
+        return ""
 
 
 def _grade(setting: Setting, waiting: dict[str, Handed], pool: Pool, workers: int) -> Iterator[Done]:

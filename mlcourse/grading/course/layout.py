@@ -26,9 +26,13 @@ class Handed:
     def files(self) -> tuple[dict[str, bytes], list[str]]:
         """Read the files beside the notebook, by their paths, and return in words what was left out.
 
-        Read when they are needed: those of a whole class would fill the memory.
+        Read when they are needed: those of a whole class would fill the memory. Whatever lies there, the notebook is
+        graded, and so are those of all others.
         """
-        return ({}, []) if self.problem else files_beside(self.folder)
+        try:
+            return ({}, []) if self.problem else files_beside(self.folder)
+        except Exception as error:
+            return {}, [f"what lay beside the notebook could not be read ({_reason(error)}) and was left out"]
 
 
 def submissions(course: Path, assignment: str, students: str = "*") -> list[Handed]:
@@ -49,10 +53,15 @@ def submissions(course: Path, assignment: str, students: str = "*") -> list[Hand
             found.append(read(entry.name, folder, assignment))
         except (FileNotFoundError, NotADirectoryError):
             continue
-        except OSError as error:
-            problem = f"the folder of this submission cannot be read: {error.strerror}"
+        except Exception as error:  # whatever is wrong with this one, the others are graded
+            problem = f"the folder of this submission cannot be read: {_reason(error)}"
             found.append(Handed(entry.name, folder, problem=problem))
     return found
+
+
+def _reason(error: Exception) -> str:
+    """Return in words why something cannot be read; what the system says, where it says something."""
+    return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
 
 
 def read(student: str, folder: Path, assignment: str) -> Handed:

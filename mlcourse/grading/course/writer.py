@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -30,6 +31,7 @@ from mlcourse.grading.results import SubmissionResult
 
 CONFIG = "nbgrader_config.py"
 RECORD = ".mlcourse-result.json"
+MOST_OF_A_TIME = 200  # bytes
 
 
 class CourseError(Exception):
@@ -114,9 +116,7 @@ class Writer:
         try:
             for name, content in handed.files()[0].items():
                 if name.partition("/")[0] not in (RECORD, f"{self.assignment}.html"):
-                    copy = draft / name
-                    copy.parent.mkdir(parents=True, exist_ok=True)
-                    copy.write_bytes(content)
+                    _copy(content, draft / name)
             written = draft / f"{self.assignment}.ipynb"
             written.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
             written.chmod(0o444)
@@ -129,6 +129,8 @@ class Writer:
 
     def already(self, student: str, fingerprint: str) -> SubmissionResult | None:
         """Return the result of an earlier run, if it is of the same notebook, seed and course."""
+        if not fingerprint:
+            return None
         try:
             record = json.loads((self._target(student) / RECORD).read_text(encoding="utf-8"))
             if record["fingerprint"] != fingerprint:
@@ -136,6 +138,16 @@ class Writer:
             return result_from(record["result"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+
+def _copy(content: bytes, path: Path) -> None:
+    """Write a file that was handed in, unless its path is too long here: it was not where it was handed in."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
 
 
 def result_from(entry: dict[str, Any]) -> SubmissionResult:
@@ -250,11 +262,12 @@ class Penalties(AssignLatePenalties):
 def timestamp(folder: Path) -> Any:
     """Return when a submission was handed in, if its folder says so in a form that can be read."""
     path = folder / "timestamp.txt"
-    if path.is_symlink() or not path.is_file():
-        return None
     try:
-        return parse_utc(path.read_text(encoding="utf-8")[:100].strip()) or None
-    except (ValueError, OverflowError, OSError):
+        if path.is_symlink() or not path.is_file():
+            return None
+        with path.open("rb") as file:  # it may be larger than the memory
+            return parse_utc(file.read(MOST_OF_A_TIME).decode("utf-8").strip()) or None
+    except Exception:  # the parser meets what a student wrote, and fails in many ways
         return None
 
 
