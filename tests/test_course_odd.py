@@ -9,12 +9,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbgrader.api import Gradebook
+from nbgrader.api import Gradebook, MissingEntry
 
 from mlcourse.grading import companions
-from mlcourse.grading.course import batch
+from mlcourse.grading.course import batch, pool, writer
 from mlcourse.grading.course.batch import Order, grade_course
-from mlcourse.grading.course.job import grade_job
+from mlcourse.grading.course.job import failed, grade_job
 from tests.test_release import solved
 from tools.release import release
 
@@ -68,6 +68,16 @@ def handed(course, student="eve"):
 
 def break_notebook(course, student="eve"):
     (handed(course, student) / f"{NAME}.ipynb").write_text("{", encoding="utf-8")
+
+
+def change(course, student="eve"):
+    """Hand in a notebook whose r2_score is wrong."""
+    path = handed(course, student) / f"{NAME}.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        if cell.metadata.get("nbgrader", {}).get("grade_id") == "r2_score":
+            cell.source = "def r2_score(y, predictions):\n    return 7.0"
+    nbformat.write(notebook, path)
 
 
 def _time_without_end(folder: Path) -> None:
@@ -170,3 +180,77 @@ def test_an_error_that_nobody_foresaw_ends_nothing(course, monkeypatch, where):
         monkeypatch.setitem(module, where, fail)
     assert {item.score for item in grade(course).values()} == {36}
     assert {item.score for item in grade(course).values()} == {36}
+
+
+def no_machine(setting, jobs, workers):
+    """Fail as a worker without bubblewrap does."""
+    for job in jobs:
+        yield failed(setting, job.student, "It could not be graded on the cluster: no bubblewrap", ours=True)
+
+
+def written(course, student):
+    """Return what the gradebook and the folder of graded notebooks hold of a student."""
+    with opened(course) as gradebook:
+        try:
+            found = gradebook.find_submission_notebook(NAME, NAME, student)
+        except MissingEntry:
+            return None
+        rows = {row.name: (row.auto_score, row.manual_score, row.needs_manual_grade) for row in found.grades}
+        place = course / "autograded" / student / NAME
+        return rows, {path.name: path.read_bytes() for path in place.iterdir()} if place.is_dir() else None
+
+
+def test_a_failure_of_the_machine_leaves_what_was_written(course):
+    shutil.rmtree(handed(course, "zoe"))
+    grade(course)
+    before = written(course, "ada"), written(course, "eve")
+    shutil.copytree(handed(course), handed(course, "zoe"))
+    results = grade(course, no_machine, again=True)
+    assert (written(course, "ada"), written(course, "eve")) == before
+    assert {item.status for item in results.values()} == {"failed"}
+    stays = {name: "The marks of before stay in the gradebook" in item.message for name, item in results.items()}
+    assert stays == {"ada": True, "eve": True, "zoe": False}
+    assert written(course, "zoe") is None
+
+
+@pytest.mark.parametrize("step", ["Save", "Penalties"])
+def test_an_error_while_a_result_is_saved_takes_everything_back(course, monkeypatch, step):
+    grade(course)
+    before = written(course, "eve")
+    before_it = getattr(writer, step)
+
+    class Fails(before_it):
+        def preprocess(self, nb, resources):
+            super().preprocess(nb, resources)
+            raise RuntimeError("the disk is gone")
+
+    monkeypatch.setattr(writer, step, Fails)
+    change(course, "eve")
+    shutil.copytree(handed(course), handed(course, "new"))
+    results = grade(course)
+    assert results["eve"].status == "failed"
+    assert "The grader itself failed (RuntimeError: the disk is gone)" in results["eve"].message
+    assert written(course, "eve") == before
+    assert written(course, "new") is None
+
+
+def test_a_worker_that_always_dies_leaves_what_was_written(course, monkeypatch):
+    grade(course)
+    before = written(course, "eve")
+    monkeypatch.setattr(pool, "grade_early", _dies)
+    results = grade(course, pool.grade_here, again=True, students="eve")
+    assert "own process ended" in results["eve"].message
+    assert written(course, "eve") == before
+
+
+def _dies(setting, job):
+    os._exit(1)
+
+
+def test_what_cannot_be_read_has_no_points(course):
+    grade(course)
+    break_notebook(course)
+    results = grade(course)
+    assert results["eve"].status == "failed"
+    assert in_gradebook(course, "eve") == 0
+    assert not (course / "autograded" / "eve" / NAME).exists()

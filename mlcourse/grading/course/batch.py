@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -116,10 +116,13 @@ def interruptible() -> Iterator[Callable[[], None]]:
 def _saved(writer: Writer, setting: Setting, handed: Handed, done: Done, fingerprint: str) -> Done:
     """Save a result; one that cannot be saved is no result, and the next one is saved all the same."""
     try:
-        writer.save(handed, done, fingerprint)
+        if not done.ours:
+            writer.save(handed, done, fingerprint)
     except Exception as error:
-        writer.gradebook.db.rollback()
-        return grader_failed(setting, handed.student, error)
+        done = grader_failed(setting, handed.student, error)
+    if done.ours and writer.knows(handed.student):
+        message = f"{done.result.message} The marks of before stay in the gradebook.".lstrip()
+        return replace(done, result=replace(done.result, message=message))
     return done
 
 
@@ -134,7 +137,7 @@ def _fingerprint(handed: Handed, seed: int, code: str) -> str:
 def _grade(setting: Setting, waiting: dict[str, Handed], pool: Pool, workers: int) -> Iterator[Done]:
     for item in waiting.values():
         if item.problem:
-            yield failed(setting, item.student, f"{item.problem}.")
+            yield failed(setting, item.student, f"{item.problem}.", item.ours)
     readable = [item for item in waiting.values() if not item.problem]
     if readable:
         yield from pool(setting, Jobs(setting.assignment, readable), min(workers, len(readable)))

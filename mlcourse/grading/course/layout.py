@@ -22,6 +22,7 @@ class Handed:
     content: bytes = b""
     problem: str = ""
     note: str = ""
+    ours: bool = False  # the problem is one of this machine, not of what was handed in
 
     def files(self) -> tuple[dict[str, bytes], list[str]]:
         """Read the files beside the notebook, by their paths, and return in words what was left out.
@@ -55,7 +56,7 @@ def submissions(course: Path, assignment: str, students: str = "*") -> list[Hand
             continue
         except Exception as error:  # whatever is wrong with this one, the others are graded
             problem = f"the folder of this submission cannot be read: {_reason(error)}"
-            found.append(Handed(entry.name, folder, problem=problem))
+            found.append(Handed(entry.name, folder, problem=problem, ours=True))
     return found
 
 

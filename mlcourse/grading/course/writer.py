@@ -70,8 +70,35 @@ class Writer:
     def save(self, handed: Handed, done: Done, fingerprint: str) -> None:
         """Save one result: marks and late penalty in the gradebook, the notebook in ``autograded``.
 
-        Manual marks and comments stay. The record by which a later run knows that this one is done comes last.
+        Manual marks and comments stay. The record by which a later run knows that this one is done comes last. All
+        of it is written, or nothing.
         """
+        with self._at_once():
+            self._save(handed, done, fingerprint)
+
+    @contextmanager
+    def _at_once(self) -> Iterator[None]:
+        """Commit at the end what nbgrader commits in between, and take everything back after an error."""
+        session = self.gradebook.db
+        self.gradebook.db = WithoutCommit(session)
+        try:
+            yield
+            session.commit()
+        except BaseException:
+            session.rollback()
+            raise
+        finally:
+            self.gradebook.db = session
+
+    def knows(self, student: str) -> bool:
+        """Return whether the gradebook holds marks of a student for this assignment."""
+        try:
+            found = self.gradebook.find_submission_notebook(self.assignment, self.assignment, student)
+            return any(grade.auto_score is not None or grade.manual_score is not None for grade in found.grades)
+        except MissingEntry:
+            return False
+
+    def _save(self, handed: Handed, done: Done, fingerprint: str) -> None:
         student = handed.student
         self.gradebook.update_or_create_student(student)
         late = {"timestamp": stamp} if (stamp := timestamp(handed.folder)) else {}
@@ -93,7 +120,6 @@ class Writer:
         shared = OneTransaction(self.gradebook)
         notebook, resources = Save(shared, config=self.config).preprocess(notebook, resources)
         Penalties(shared, config=self.config).preprocess(notebook, resources)
-        self.gradebook.db.commit()
         self._write(handed, notebook, done.result, fingerprint)
 
     def _save_nothing(self, student: str) -> None:
@@ -103,7 +129,6 @@ class Writer:
         for grade in submission.grades:
             grade.auto_score = 0
             grade.needs_manual_grade = False
-        self.gradebook.db.commit()
 
     def _target(self, student: str) -> Path:
         return self.course / "autograded" / student / self.assignment
@@ -175,6 +200,20 @@ def course_config(course: Path) -> Config:
         raise CourseError(
             f"The file {course / CONFIG} could not be read ({type(error).__name__}: {error}). Mend it and grade again."
         ) from error
+
+
+class WithoutCommit:
+    """A session of a gradebook that writes what is changed, and commits nothing."""
+
+    def __init__(self, session: Any) -> None:
+        self.session = session
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.session, name)
+
+    def commit(self) -> None:
+        """Write what is changed, within the transaction."""
+        self.session.flush()
 
 
 class OneTransaction:
