@@ -254,3 +254,31 @@ def test_what_cannot_be_read_has_no_points(course):
     assert results["eve"].status == "failed"
     assert in_gradebook(course, "eve") == 0
     assert not (course / "autograded" / "eve" / NAME).exists()
+
+
+QUESTION = "explain_step_size"
+
+
+def by_hand(course, student, score=None, needed=False):
+    """Give points for the question as a person does, if any, and return them and whether a person must look."""
+    with opened(course) as gradebook:
+        found = gradebook.find_grade(QUESTION, NAME, NAME, student)
+        if score is not None:
+            found.manual_score, found.needs_manual_grade = score, needed
+            gradebook.db.commit()
+        return found.manual_score, found.needs_manual_grade
+
+
+def test_marks_by_hand_are_looked_at_again_once_nothing_can_be_read(course):
+    grade(course)
+    by_hand(course, "eve", 4.5)
+    break_notebook(course)
+    grade(course)
+    assert by_hand(course, "eve") == (4.5, True)
+    grade(course)
+    assert by_hand(course, "eve") == (4.5, True)
+    by_hand(course, "eve", 1.0)
+    grade(course)
+    assert by_hand(course, "eve") == (1.0, False)
+    with opened(course) as gradebook:  # what nobody has given points for, nobody has to look at
+        assert not gradebook.find_grade("check_r2_score", NAME, NAME, "eve").needs_manual_grade

@@ -123,12 +123,17 @@ class Writer:
         self._write(handed, notebook, done.result, fingerprint)
 
     def _save_nothing(self, student: str) -> None:
-        """Give no marks where nothing could be graded, as nbgrader does for a notebook that is missing."""
-        shutil.rmtree(self._target(student), ignore_errors=True)
+        """Give no marks where nothing could be graded, as nbgrader does for a notebook that is missing.
+
+        What a person has given stays, and a person is asked to look at it again; once, not each time it is graded.
+        """
         submission = self.gradebook.find_submission_notebook(self.assignment, self.assignment, student)
+        news = self._target(student).exists() or any(grade.auto_score != 0 for grade in submission.grades)
         for grade in submission.grades:
             grade.auto_score = 0
-            grade.needs_manual_grade = False
+            asked = news or grade.needs_manual_grade
+            grade.needs_manual_grade = grade.manual_score is not None and asked
+        shutil.rmtree(self._target(student), ignore_errors=True)
 
     def _target(self, student: str) -> Path:
         return self.course / "autograded" / student / self.assignment
