@@ -282,3 +282,36 @@ def test_marks_by_hand_are_looked_at_again_once_nothing_can_be_read(course):
     assert by_hand(course, "eve") == (1.0, False)
     with opened(course) as gradebook:  # what nobody has given points for, nobody has to look at
         assert not gradebook.find_grade("check_r2_score", NAME, NAME, "eve").needs_manual_grade
+
+
+@pytest.mark.parametrize("when", ["at first", "later"])
+def test_table_and_gradebook_agree_where_the_graded_notebook_cannot_be_written(course, when):
+    if when == "later":
+        grade(course)
+        change(course)
+        shutil.move(course / "autograded" / "eve", course / "kept")
+        before = in_gradebook(course, "eve")
+    (course / "autograded").mkdir(exist_ok=True)
+    (course / "autograded" / "eve").write_text("no folder can be here", encoding="utf-8")
+    results = grade(course)
+    assert results["eve"].status == "failed"
+    assert "The result could not be written into" in results["eve"].message
+    assert in_gradebook(course, "eve") == (before if when == "later" else None)
+    assert results["ada"].score == in_gradebook(course, "ada") == 36
+
+
+def test_an_error_of_the_gradebook_brings_the_graded_notebook_back(course, monkeypatch):
+    grade(course)
+    before = written(course, "eve")
+    change(course)
+    with monkeypatch.context() as patch:
+        patch.setattr(writer.WithoutCommit, "commit", _full)
+        results = grade(course)
+    assert "could not be written into" in results["eve"].message
+    assert written(course, "eve") == before
+    assert sorted(path.name for path in (course / "autograded" / "eve").iterdir()) == [NAME]
+    assert grade(course)["eve"].score == in_gradebook(course, "eve") == 30
+
+
+def _full(self):
+    raise OSError(errno.ENOSPC, "No space left on device")

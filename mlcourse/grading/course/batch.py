@@ -118,6 +118,9 @@ def _saved(writer: Writer, setting: Setting, handed: Handed, done: Done, fingerp
     try:
         if not done.ours:
             writer.save(handed, done, fingerprint)
+    except OSError as error:
+        words = f"The result could not be written into {writer.course}: {error.strerror or error}."
+        done = failed(setting, handed.student, words, ours=True)
     except Exception as error:
         done = grader_failed(setting, handed.student, error)
     if done.ours and writer.knows(handed.student):

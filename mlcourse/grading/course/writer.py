@@ -70,11 +70,25 @@ class Writer:
     def save(self, handed: Handed, done: Done, fingerprint: str) -> None:
         """Save one result: marks and late penalty in the gradebook, the notebook in ``autograded``.
 
-        Manual marks and comments stay. The record by which a later run knows that this one is done comes last. All
-        of it is written, or nothing.
+        Manual marks and comments stay. All of it is written, or nothing.
         """
-        with self._at_once():
-            self._save(handed, done, fingerprint)
+        student = handed.student
+        notebook = self._shortened(done.notebook, student)
+        draft = self._draft(handed, notebook) if notebook else None
+        try:
+            with self._exchanged(student, draft) as there, self._at_once():
+                self.gradebook.update_or_create_student(student)
+                late = {"timestamp": stamp} if (stamp := timestamp(handed.folder)) else {}
+                self.gradebook.update_or_create_submission(self.assignment, student, **late)
+                if draft:
+                    self._save_marks(student, notebook)
+                    record = {"fingerprint": fingerprint, "result": done.result.as_dict()}
+                    (draft / RECORD).write_text(json.dumps(record), encoding="utf-8")
+                else:
+                    self._save_nothing(student, there)
+        finally:
+            if draft:
+                shutil.rmtree(draft, ignore_errors=True)  # where something failed
 
     @contextmanager
     def _at_once(self) -> Iterator[None]:
@@ -98,16 +112,9 @@ class Writer:
         except MissingEntry:
             return False
 
-    def _save(self, handed: Handed, done: Done, fingerprint: str) -> None:
-        student = handed.student
-        self.gradebook.update_or_create_student(student)
-        late = {"timestamp": stamp} if (stamp := timestamp(handed.folder)) else {}
-        self.gradebook.update_or_create_submission(self.assignment, student, **late)
-        if not done.notebook:
-            self._save_nothing(student)
-            return
-        notebook = nbformat.from_dict(json.loads(done.notebook))
-        resources = {
+    def _about(self, student: str) -> dict[str, Any]:
+        """Return what nbgrader's steps want to know."""
+        return {
             "nbgrader": {
                 "student": student,
                 "assignment": self.assignment,
@@ -115,47 +122,76 @@ class Writer:
                 "db_url": "",
             }
         }
+
+    def _shortened(self, text: str, student: str) -> Any:
+        """Return a graded notebook without what nbgrader leaves out; None where there is none."""
+        if not text:
+            return None
+        notebook, resources = nbformat.from_dict(json.loads(text)), self._about(student)
         for step in (ClearMetadataPreprocessor, LimitOutput):
             notebook, resources = step(config=self.config)(notebook, resources)
-        shared = OneTransaction(self.gradebook)
-        notebook, resources = Save(shared, config=self.config).preprocess(notebook, resources)
-        Penalties(shared, config=self.config).preprocess(notebook, resources)
-        self._write(handed, notebook, done.result, fingerprint)
+        return notebook
 
-    def _save_nothing(self, student: str) -> None:
+    def _save_marks(self, student: str, notebook: Any) -> None:
+        shared = OneTransaction(self.gradebook)
+        notebook, resources = Save(shared, config=self.config).preprocess(notebook, self._about(student))
+        Penalties(shared, config=self.config).preprocess(notebook, resources)
+
+    def _save_nothing(self, student: str, news: bool) -> None:
         """Give no marks where nothing could be graded, as nbgrader does for a notebook that is missing.
 
         What a person has given stays, and a person is asked to look at it again; once, not each time it is graded.
         """
         submission = self.gradebook.find_submission_notebook(self.assignment, self.assignment, student)
-        news = self._target(student).exists() or any(grade.auto_score != 0 for grade in submission.grades)
+        news = news or any(grade.auto_score != 0 for grade in submission.grades)
         for grade in submission.grades:
             grade.auto_score = 0
             asked = news or grade.needs_manual_grade
             grade.needs_manual_grade = grade.manual_score is not None and asked
-        shutil.rmtree(self._target(student), ignore_errors=True)
 
     def _target(self, student: str) -> Path:
         return self.course / "autograded" / student / self.assignment
 
-    def _write(self, handed: Handed, notebook: Any, result: SubmissionResult, fingerprint: str) -> None:
+    def _draft(self, handed: Handed, notebook: Any) -> Path:
+        """Write what belongs into the folder ``autograded`` beside its place, and return where."""
         target = self._target(handed.student)
         draft = target.with_name(f".{target.name}.draft")
         shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
         try:
+            draft.mkdir(parents=True)
             for name, content in handed.files()[0].items():
                 if name.partition("/")[0] not in (RECORD, f"{self.assignment}.html"):
                     _copy(content, draft / name)
             written = draft / f"{self.assignment}.ipynb"
             written.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
             written.chmod(0o444)
-            record = {"fingerprint": fingerprint, "result": result.as_dict()}
-            (draft / RECORD).write_text(json.dumps(record), encoding="utf-8")
-            shutil.rmtree(target, ignore_errors=True)
-            os.replace(draft, target)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)  # where the disk was full
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)  # the disk may be full
+            raise
+        return draft
+
+    @contextmanager
+    def _exchanged(self, student: str, draft: Path | None) -> Iterator[bool]:
+        """Put the draft, if any, in the place of what was there before; after an error everything is as it was.
+
+        What was there is moved aside first: where that cannot be done, nothing is written into the gradebook either.
+        Gives whether there was something.
+        """
+        target = self._target(student)
+        aside = target.with_name(f".{target.name}.before")
+        shutil.rmtree(aside, ignore_errors=True)
+        there = target.exists()
+        if there:
+            os.replace(target, aside)
+        try:
+            yield there
+            if draft:
+                os.replace(draft, target)
+        except BaseException:
+            if there:
+                os.replace(aside, target)
+            raise
+        shutil.rmtree(aside, ignore_errors=True)
 
     def already(self, student: str, fingerprint: str) -> SubmissionResult | None:
         """Return the result of an earlier run, if it is of the same notebook, seed and course."""
