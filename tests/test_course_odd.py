@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
+import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
 import pytest
+from click.testing import CliRunner
 from nbgrader.api import Gradebook, MissingEntry
 
+from mlcourse.cli import main
 from mlcourse.grading import companions
 from mlcourse.grading.course import batch, pool, writer
 from mlcourse.grading.course.batch import Order, grade_course
@@ -315,3 +321,48 @@ def test_an_error_of_the_gradebook_brings_the_graded_notebook_back(course, monke
 
 def _full(self):
     raise OSError(errno.ENOSPC, "No space left on device")
+
+
+HOLDS = """
+import pathlib, sys, time
+from mlcourse.grading.course.writer import locked
+lock = locked(pathlib.Path(sys.argv[1]))
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+def run(course, *more):
+    command = ["grade", "--course", str(course), "--assignment", NAME, "--quiet", "--isolation", "none", "--jobs", "1"]
+    return CliRunner().invoke(main, [*command, *more])
+
+
+def test_two_runs_at_once_are_refused_and_a_killed_one_hinders_nobody(course):
+    with subprocess.Popen([sys.executable, "-c", HOLDS, str(course)], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        refused = run(course)
+        other.kill()
+    assert refused.exit_code == 2
+    assert isinstance(refused.exception, SystemExit)
+    assert f"Another `mlcourse grade` is at work in {course}. Wait until it has ended" in refused.output
+    assert in_gradebook(course, "ada") is None
+    assert {item.score for item in grade(course).values()} == {36}
+
+
+@pytest.mark.parametrize("how", ["EXCLUSIVE", "IMMEDIATE"])
+def test_a_gradebook_that_another_program_holds_is_said_in_a_sentence(course, how):
+    """The one holds off every reader, the other only those who write."""
+    with contextlib.closing(sqlite3.connect(course / "gradebook.db", isolation_level=None)) as other:
+        other.execute(f"BEGIN {how}")
+        held = run(course, "--student", "ada")
+    assert held.exit_code == 2
+    assert isinstance(held.exception, SystemExit)
+    assert "gradebook.db cannot be used: database is locked. If another program holds it" in held.output
+    assert {item.score for item in grade(course).values()} == {36}
+
+
+def test_a_gradebook_that_is_none_is_said_in_a_sentence(course):
+    (course / "gradebook.db").write_bytes(b"no database" * 1_000)
+    done = run(course)
+    assert done.exit_code == 2
+    assert "cannot be used: file is not a database" in done.output

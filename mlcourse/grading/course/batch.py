@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.exc import OperationalError
 from tqdm import tqdm
 
 from mlcourse.grading.by_hand import graded_by_hand
@@ -118,6 +119,8 @@ def _saved(writer: Writer, setting: Setting, handed: Handed, done: Done, fingerp
     try:
         if not done.ours:
             writer.save(handed, done, fingerprint)
+    except OperationalError:  # the gradebook is out of reach, for this result and for all that follow
+        raise
     except OSError as error:
         words = f"The result could not be written into {writer.course}: {error.strerror or error}."
         done = failed(setting, handed.student, words, ours=True)

@@ -15,11 +15,13 @@ from types import TracebackType
 from typing import Any
 
 import nbformat
+from filelock import BaseFileLock, FileLock, Timeout
 from nbconvert.preprocessors import ClearMetadataPreprocessor
 from nbgrader.api import Comment, Grade, Gradebook, MissingEntry
 from nbgrader.preprocessors import AssignLatePenalties, LimitOutput, SaveAutoGrades
 from nbgrader.utils import parse_utc
-from sqlalchemy.exc import SAWarning
+from sqlalchemy import text
+from sqlalchemy.exc import DatabaseError, SAWarning
 from sqlalchemy.orm import joinedload
 from traitlets.config import Config, PyFileConfigLoader
 
@@ -31,6 +33,7 @@ from mlcourse.grading.results import SubmissionResult
 
 CONFIG = "nbgrader_config.py"
 RECORD = ".mlcourse-result.json"
+LOCK = ".mlcourse-lock"
 MOST_OF_A_TIME = 200  # bytes
 
 
@@ -49,13 +52,24 @@ class Writer:
         if not path.exists():
             raise CourseError(f"There is no gradebook in {course}. Release the assignments first: make release.")
         warnings.filterwarnings("ignore", category=SAWarning)  # nbgrader's own use of its database
-        self.gradebook = Gradebook(f"sqlite:///{path}")
+        self.lock = locked(course)
         try:
-            self.released: tuple[ReleasedCell, ...] = tuple(released_cells(self.gradebook, assignment, assignment))
+            self.gradebook = Gradebook(f"sqlite:///{path}")
+            self.released: tuple[ReleasedCell, ...] = self._released()
+        except DatabaseError as error:
+            self.lock.release()
+            raise out_of_reach(course, error) from error
+        except BaseException:
+            self.lock.release()
+            raise
+
+    def _released(self) -> tuple[ReleasedCell, ...]:
+        try:
+            return tuple(released_cells(self.gradebook, self.assignment, self.assignment))
         except MissingEntry as error:
             self.gradebook.close()
             raise CourseError(
-                f"The gradebook of {course} has no assignment {assignment!r} with a notebook of that name. "
+                f"The gradebook of {self.course} has no assignment {self.assignment!r} with a notebook of that name. "
                 "Release the assignments first: make release."
             ) from error
 
@@ -66,6 +80,9 @@ class Writer:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.gradebook.close()
+        self.lock.release()
+        if isinstance(error, DatabaseError):
+            raise out_of_reach(self.course, error) from error
 
     def save(self, handed: Handed, done: Done, fingerprint: str) -> None:
         """Save one result: marks and late penalty in the gradebook, the notebook in ``autograded``.
@@ -94,6 +111,7 @@ class Writer:
     def _at_once(self) -> Iterator[None]:
         """Commit at the end what nbgrader commits in between, and take everything back after an error."""
         session = self.gradebook.db
+        session.execute(text("BEGIN IMMEDIATE"))  # where another program writes, this is said before anything is done
         self.gradebook.db = WithoutCommit(session)
         try:
             yield
@@ -123,11 +141,11 @@ class Writer:
             }
         }
 
-    def _shortened(self, text: str, student: str) -> Any:
+    def _shortened(self, graded: str, student: str) -> Any:
         """Return a graded notebook without what nbgrader leaves out; None where there is none."""
-        if not text:
+        if not graded:
             return None
-        notebook, resources = nbformat.from_dict(json.loads(text)), self._about(student)
+        notebook, resources = nbformat.from_dict(json.loads(graded)), self._about(student)
         for step in (ClearMetadataPreprocessor, LimitOutput):
             notebook, resources = step(config=self.config)(notebook, resources)
         return notebook
@@ -223,6 +241,34 @@ def result_from(entry: dict[str, Any]) -> SubmissionResult:
         for item in entry["exercises"]
     ]
     return SubmissionResult(entry["student"], entry["status"], entry["seconds"], entry["message"], reports)
+
+
+def locked(course: Path) -> BaseFileLock:
+    """Return the lock of a course, taken; the system takes it back when this process ends, however that comes.
+
+    Raises
+    ------
+    CourseError
+        If another process has it, or it cannot be written.
+    """
+    lock = FileLock(course / LOCK, blocking=False)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise CourseError(
+            f"Another `mlcourse grade` is at work in {course}. Wait until it has ended, and grade again."
+        ) from error
+    except OSError as error:
+        raise CourseError(f"The file {course / LOCK} cannot be written: {error.strerror or error}.") from error
+    return lock
+
+
+def out_of_reach(course: Path, error: DatabaseError) -> CourseError:
+    """Return the error where the gradebook itself cannot be read or written."""
+    return CourseError(
+        f"The gradebook {course / 'gradebook.db'} cannot be used: {error.orig}. If another program holds it, such as "
+        "the page for grading by hand, end that program, and grade again. What was graded before is saved."
+    )
 
 
 def course_config(course: Path) -> Config:
