@@ -366,3 +366,40 @@ def test_a_gradebook_that_is_none_is_said_in_a_sentence(course):
     done = run(course)
     assert done.exit_code == 2
     assert "cannot be used: file is not a database" in done.output
+
+
+def test_a_gradebook_that_was_put_back_is_filled_again(course):
+    kept = course / "kept.db"
+    shutil.copy(course / "gradebook.db", kept)
+    grade(course)
+    shutil.copy(kept, course / "gradebook.db")
+    assert in_gradebook(course, "eve") is None
+    assert grade(course)["eve"].score == in_gradebook(course, "eve") == 36
+
+
+def test_marks_that_another_program_wrote_are_not_taken_for_those_of_the_record(course):
+    grade(course)
+    with opened(course) as gradebook:
+        gradebook.find_grade("check_r2_score", NAME, NAME, "eve").auto_score = 1
+        gradebook.db.commit()
+    assert in_gradebook(course, "eve") == 31
+    assert grade(course)["eve"].score == in_gradebook(course, "eve") == 36
+
+
+def test_a_graded_notebook_that_is_gone_is_written_again(course):
+    grade(course)
+    path = course / "autograded" / "eve" / NAME / f"{NAME}.ipynb"
+    path.unlink()
+    grade(course)
+    assert path.is_file()
+
+
+def test_what_a_person_has_graded_is_not_graded_again(course):
+    grade(course)
+    by_hand(course, "eve", 4.5)
+    assert {item.score for item in grade(course, nothing_to_do).values()} == {36}
+    assert by_hand(course, "eve") == (4.5, False)
+
+
+def nothing_to_do(setting, jobs, workers):
+    raise AssertionError("everything was graded already")

@@ -99,7 +99,11 @@ class Writer:
                 self.gradebook.update_or_create_submission(self.assignment, student, **late)
                 if draft:
                     self._save_marks(student, notebook)
-                    record = {"fingerprint": fingerprint, "result": done.result.as_dict()}
+                    record = {
+                        "fingerprint": fingerprint,
+                        "result": done.result.as_dict(),
+                        "gradebook": self._in_gradebook(student),
+                    }
                     (draft / RECORD).write_text(json.dumps(record), encoding="utf-8")
                 else:
                     self._save_nothing(student, there)
@@ -212,16 +216,30 @@ class Writer:
         shutil.rmtree(aside, ignore_errors=True)
 
     def already(self, student: str, fingerprint: str) -> SubmissionResult | None:
-        """Return the result of an earlier run, if it is of the same notebook, seed and course."""
+        """Return the result of an earlier run, if it is of the same notebook, seed and course.
+
+        The gradebook has the last word: an older one may have been put back, or another program may have written it.
+        """
         if not fingerprint:
             return None
         try:
             record = json.loads((self._target(student) / RECORD).read_text(encoding="utf-8"))
-            if record["fingerprint"] != fingerprint:
+            if record["fingerprint"] != fingerprint or record["gradebook"] != self._in_gradebook(student):
                 return None
-            return result_from(record["result"])
-        except (OSError, ValueError, KeyError, TypeError):
+            there = (self._target(student) / f"{self.assignment}.ipynb").is_file()
+            return result_from(record["result"]) if there else None
+        except (OSError, ValueError, KeyError, TypeError, MissingEntry):
             return None
+
+    def _in_gradebook(self, student: str) -> dict[str, Any]:
+        """Return what grading has written into the gradebook: of all that stands there, what no person changes."""
+        place = self.gradebook.find_submission_notebook(self.assignment, self.assignment, student)
+        rows = self.gradebook.db.query(Grade).options(joinedload(Grade.cell)).filter(Grade.notebook_id == place.id)
+        return {
+            "marks": {row.name: row.auto_score for row in rows},
+            "penalty": place.late_submission_penalty,
+            "handed in": str(place.assignment.timestamp),
+        }
 
 
 def _copy(content: bytes, path: Path) -> None:
