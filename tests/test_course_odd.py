@@ -21,6 +21,7 @@ from mlcourse.grading import companions
 from mlcourse.grading.course import batch, pool, writer
 from mlcourse.grading.course.batch import Order, grade_course
 from mlcourse.grading.course.job import failed, grade_job
+from mlcourse.grading.sandbox.limits import Limits
 from tests.test_release import solved
 from tools.release import release
 
@@ -403,3 +404,18 @@ def test_what_a_person_has_graded_is_not_graded_again(course):
 
 def nothing_to_do(setting, jobs, workers):
     raise AssertionError("everything was graded already")
+
+
+def test_other_limits_are_another_grading(course):
+    grade(course)
+    graded = []
+
+    def counts(setting, jobs, workers):
+        for done in here(setting, jobs, workers):
+            graded.append(done.result.student)
+            yield done
+
+    grade(course, counts)
+    assert graded == []
+    grade(course, counts, limits=Limits(cell_seconds=7))
+    assert sorted(graded) == sorted(STUDENTS)

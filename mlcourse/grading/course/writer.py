@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import inspect
 import json
 import os
 import shutil
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,6 +20,7 @@ import nbformat
 from filelock import BaseFileLock, FileLock, Timeout
 from nbconvert.preprocessors import ClearMetadataPreprocessor
 from nbgrader.api import Comment, Grade, Gradebook, MissingEntry
+from nbgrader.plugins import LateSubmissionPlugin
 from nbgrader.preprocessors import AssignLatePenalties, LimitOutput, SaveAutoGrades
 from nbgrader.utils import parse_utc
 from sqlalchemy import text
@@ -231,6 +234,30 @@ class Writer:
         except (OSError, ValueError, KeyError, TypeError, MissingEntry):
             return None
 
+    def lateness(self, handed: Handed) -> str:
+        """Return what decides the late penalty of a submission: nothing where it has none, whatever the due date is."""
+        seconds = self._seconds_late(handed)
+        if seconds <= 0:
+            return ""
+        step = AssignLatePenalties(config=self.config)
+        step.init_plugin()
+        plugin = step.plugin_inst
+        if type(plugin) is LateSubmissionPlugin:  # how late it was makes no difference to it
+            return "" if plugin.penalty_method == "none" else str(plugin.penalty_method)
+        settings = sorted((name, repr(getattr(plugin, name))) for name in plugin.trait_names(config=True))
+        return repr((seconds, settings, source_of(type(plugin))))
+
+    def _seconds_late(self, handed: Handed) -> float:
+        """Return how late a submission is as the gradebook will see it once this one is saved."""
+        due = self.gradebook.find_assignment(self.assignment).duedate
+        stamp, extension = timestamp(handed.folder), None
+        with suppress(MissingEntry):
+            earlier = self.gradebook.find_submission(self.assignment, handed.student)
+            stamp, extension = stamp or earlier.timestamp, earlier.extension
+        if due is None or stamp is None:
+            return 0
+        return float((stamp - due - (extension or timedelta())).total_seconds())
+
     def _in_gradebook(self, student: str) -> dict[str, Any]:
         """Return what grading has written into the gradebook: of all that stands there, what no person changes."""
         place = self.gradebook.find_submission_notebook(self.assignment, self.assignment, student)
@@ -415,10 +442,18 @@ def timestamp(folder: Path) -> Any:
         return None
 
 
-def fingerprint_of(handed: Handed, seed: int | None, course_code: str) -> str:
-    """Return by what a later run knows that a submission has not changed since."""
+def source_of(kind: type) -> str:
+    """Return the text of a class that a course brings along; its name where there is no text."""
+    try:
+        return inspect.getsource(kind)
+    except (OSError, TypeError):
+        return kind.__qualname__
+
+
+def fingerprint_of(handed: Handed, *decides: Any) -> str:
+    """Return by what a later run knows that a submission, and what else decides its marks, has not changed since."""
     digest = hashlib.sha256(handed.content)
     for name, content in handed.files()[0].items():
         digest.update(repr((name, len(content))).encode() + content)
-    digest.update(repr((seed, str(timestamp(handed.folder)), course_code)).encode())
+    digest.update(repr((str(timestamp(handed.folder)), *decides)).encode())
     return digest.hexdigest()
