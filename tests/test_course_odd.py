@@ -121,6 +121,7 @@ def test_whatever_lies_beside_a_notebook_all_are_graded(course, what):
         STUDENTS, ("graded", 36)
     )
     assert ("left out" in results["eve"].message) == (what in (_nested, _many_rooms))
+    assert ("timestamp.txt could not be read" in results["eve"].message) == (what in (_time_without_end, _huge_time))
     assert [in_gradebook(course, student) for student in STUDENTS] == [36, 36, 36]
 
 

@@ -9,6 +9,7 @@ import pytest
 from nbgrader.api import Gradebook
 
 from mlcourse.grading.course.batch import Order, grade_course
+from mlcourse.grading.course.timestamp import read_timestamp
 from mlcourse.grading.course.writer import CourseError
 from tests.test_release import solved
 from tools.release import release
@@ -100,3 +101,40 @@ def test_who_was_in_time_is_not_graded_again_after_the_policy_changed(course):
     (course / "nbgrader_config.py").write_text(ZERO, encoding="utf-8")
     graded(course, again=False)
     assert path.stat().st_mtime_ns == before
+
+
+TIME = "2020-01-03 00:00:00 UTC"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        TIME.encode("utf-8-sig"),
+        TIME.encode("utf-16"),
+        b"\xfe\xff" + TIME.encode("utf-16-be"),
+        f"{TIME}\r\nhanded in by ada, {'x' * 500}".encode(),
+        f"\n{TIME}\n".encode(),
+    ],
+    ids=["UTF-8 with a mark", "UTF-16", "the other UTF-16", "more lines", "an empty line"],
+)
+def test_a_time_is_read_however_it_was_written(tmp_path, content):
+    (tmp_path / "timestamp.txt").write_bytes(content)
+    assert read_timestamp(tmp_path) == (datetime.datetime(2020, 1, 3), "")
+
+
+@pytest.mark.parametrize("content", ["", "on Friday the 40th", "9" * 40 + "h-", None], ids=repr)
+def test_a_time_that_cannot_be_read_is_said(course, content):
+    path = course / "submitted" / "ada" / NAME / "timestamp.txt"
+    path.unlink()
+    if content is None:
+        path.symlink_to(course / "submitted" / "grace" / NAME / "timestamp.txt")
+    else:
+        path.write_text(content, encoding="utf-8")
+    (course / "nbgrader_config.py").write_text(ZERO, encoding="utf-8")
+    for _ in range(2):  # a result of before says it, too
+        result = grade_course(Order(course, NAME, seed=3, isolation="none", silent=True))
+        ada, grace = result.submissions
+        assert (ada.status, grace.status, grace.message) == ("graded", "graded", "")
+        assert "timestamp.txt could not be read" in ada.message
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
+        assert not gradebook.find_submission(NAME, "ada").late_submission_penalty

@@ -7,8 +7,10 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mlcourse.grading.companions import files_beside
+from mlcourse.grading.course.timestamp import read_timestamp
 
 MAX_BYTES = 20_000_000
 
@@ -22,6 +24,7 @@ class Handed:
     content: bytes = b""
     problem: str = ""
     note: str = ""
+    stamp: Any = None  # when it was handed in, if that is known
     ours: bool = False  # the problem is one of this machine, not of what was handed in
 
     def files(self) -> tuple[dict[str, bytes], list[str]]:
@@ -83,7 +86,8 @@ def read(student: str, folder: Path, assignment: str) -> Handed:
         wanted = near[0]
         note = f"the notebook was handed in as {wanted}"
     content, problem = _bytes(folder / wanted)
-    return Handed(student, folder, content, problem, note)
+    stamp, doubt = read_timestamp(folder)
+    return Handed(student, folder, content, problem, "; ".join(filter(None, (note, doubt))), stamp)
 
 
 def _bytes(path: Path) -> tuple[bytes, str]:

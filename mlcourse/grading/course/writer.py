@@ -22,7 +22,6 @@ from nbconvert.preprocessors import ClearMetadataPreprocessor
 from nbgrader.api import Comment, Grade, Gradebook, MissingEntry
 from nbgrader.plugins import LateSubmissionPlugin
 from nbgrader.preprocessors import AssignLatePenalties, LimitOutput, SaveAutoGrades
-from nbgrader.utils import parse_utc
 from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError, SAWarning
 from sqlalchemy.orm import joinedload
@@ -37,7 +36,6 @@ from mlcourse.grading.results import SubmissionResult
 CONFIG = "nbgrader_config.py"
 RECORD = ".mlcourse-result.json"
 LOCK = ".mlcourse-lock"
-MOST_OF_A_TIME = 200  # bytes
 
 
 class CourseError(Exception):
@@ -98,7 +96,7 @@ class Writer:
         try:
             with self._exchanged(student, draft) as there, self._at_once():
                 self.gradebook.update_or_create_student(student)
-                late = {"timestamp": stamp} if (stamp := timestamp(handed.folder)) else {}
+                late = {"timestamp": handed.stamp} if handed.stamp else {}
                 self.gradebook.update_or_create_submission(self.assignment, student, **late)
                 if draft:
                     self._save_marks(student, notebook)
@@ -250,7 +248,7 @@ class Writer:
     def _seconds_late(self, handed: Handed) -> float:
         """Return how late a submission is as the gradebook will see it once this one is saved."""
         due = self.gradebook.find_assignment(self.assignment).duedate
-        stamp, extension = timestamp(handed.folder), None
+        stamp, extension = handed.stamp, None
         with suppress(MissingEntry):
             earlier = self.gradebook.find_submission(self.assignment, handed.student)
             stamp, extension = stamp or earlier.timestamp, earlier.extension
@@ -430,18 +428,6 @@ class Penalties(AssignLatePenalties):
         return nb, resources
 
 
-def timestamp(folder: Path) -> Any:
-    """Return when a submission was handed in, if its folder says so in a form that can be read."""
-    path = folder / "timestamp.txt"
-    try:
-        if path.is_symlink() or not path.is_file():
-            return None
-        with path.open("rb") as file:  # it may be larger than the memory
-            return parse_utc(file.read(MOST_OF_A_TIME).decode("utf-8").strip()) or None
-    except Exception:  # the parser meets what a student wrote, and fails in many ways
-        return None
-
-
 def source_of(kind: type) -> str:
     """Return the text of a class that a course brings along; its name where there is no text."""
     try:
@@ -455,5 +441,5 @@ def fingerprint_of(handed: Handed, *decides: Any) -> str:
     digest = hashlib.sha256(handed.content)
     for name, content in handed.files()[0].items():
         digest.update(repr((name, len(content))).encode() + content)
-    digest.update(repr((str(timestamp(handed.folder)), *decides)).encode())
+    digest.update(repr((str(handed.stamp), *decides)).encode())
     return digest.hexdigest()
