@@ -420,3 +420,16 @@ def test_other_limits_are_another_grading(course):
     assert graded == []
     grade(course, counts, limits=Limits(cell_seconds=7))
     assert sorted(graded) == sorted(STUDENTS)
+
+
+def test_a_student_whose_name_is_no_text_fails_in_a_sentence(course, tmp_path):
+    shutil.copytree(handed(course).parent, course / "submitted" / os.fsdecode(b"x\xff"))
+    files = {name: tmp_path / f"report.{name}" for name in ("json", "junit", "markdown", "csv")}
+    done = run(course, *(part for name, path in files.items() for part in (f"--{name}", str(path))))
+    assert done.exit_code == 1
+    assert isinstance(done.exception, SystemExit)
+    shown = " ".join(files["markdown"].read_text(encoding="utf-8").split())
+    assert "is not UTF-8, so that the gradebook cannot hold it; rename it" in shown
+    assert "Please report" not in done.output + shown
+    assert all(path.stat().st_size for path in files.values())
+    assert [in_gradebook(course, student) for student in STUDENTS] == [36, 36, 36]

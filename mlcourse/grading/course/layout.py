@@ -54,13 +54,27 @@ def submissions(course: Path, assignment: str, students: str = "*") -> list[Hand
             continue
         try:
             os.lstat(folder)
-            found.append(read(entry.name, folder, assignment))
+            found.append(read(entry.name, folder, assignment) if _writable(entry.name) else _unnamed(entry, folder))
         except (FileNotFoundError, NotADirectoryError):
             continue
         except Exception as error:  # whatever is wrong with this one, the others are graded
             problem = f"the folder of this submission cannot be read: {_reason(error)}"
             found.append(Handed(entry.name, folder, problem=problem, ours=True))
     return found
+
+
+def _writable(name: str) -> bool:
+    """Return whether a gradebook can hold a name: on a disk it may be any bytes."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _unnamed(entry: Path, folder: Path) -> Handed:
+    problem = f"the name of the folder {entry.name!a} is not UTF-8, so that the gradebook cannot hold it; rename it"
+    return Handed(entry.name, folder, problem=problem, ours=True)
 
 
 def _reason(error: Exception) -> str:

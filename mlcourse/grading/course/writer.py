@@ -132,7 +132,7 @@ class Writer:
         try:
             found = self.gradebook.find_submission_notebook(self.assignment, self.assignment, student)
             return any(grade.auto_score is not None or grade.manual_score is not None for grade in found.grades)
-        except MissingEntry:
+        except (MissingEntry, UnicodeEncodeError):
             return False
 
     def _about(self, student: str) -> dict[str, Any]:
