@@ -9,6 +9,7 @@ import pytest
 from nbgrader.api import Gradebook
 
 from mlcourse.grading.course.batch import Order, grade_course
+from mlcourse.grading.course.timestamp import read_timestamp
 from mlcourse.grading.course.writer import CourseError
 from tests.test_release import solved
 from tools.release import release
@@ -31,9 +32,9 @@ def course(tmp_path):
     return tmp_path
 
 
-def graded(course):
+def graded(course, again=True):
     """Return the score and the penalty of everybody."""
-    grade_course(Order(course, NAME, seed=3, isolation="none", again=True, silent=True))
+    grade_course(Order(course, NAME, seed=3, isolation="none", again=again, silent=True))
     with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
         return {
             item.student.id: (item.score, item.late_submission_penalty)
@@ -58,3 +59,82 @@ def test_a_configuration_that_cannot_be_read_ends_in_words(course):
     (course / "nbgrader_config.py").write_text("c = get_config(\n", encoding="utf-8")
     with pytest.raises(CourseError, match=r"nbgrader_config\.py could not be read \(SyntaxError"):
         graded(course)
+
+
+OWN = """
+from nbgrader.plugins import BasePlugin
+
+class AnHour(BasePlugin):
+    def late_submission_penalty(self, student_id, score, total_seconds_late):
+        return total_seconds_late / 3600
+c = get_config()
+c.AssignLatePenalties.plugin_class = AnHour
+"""
+
+
+def due(course, day):
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
+        gradebook.update_or_create_assignment(NAME, duedate=datetime.datetime(2020, 1, day))
+
+
+def test_another_policy_or_due_date_counts_when_the_command_is_given_again(course):
+    config = course / "nbgrader_config.py"
+
+    def penalties():
+        return {name: penalty or 0 for name, (_, penalty) in graded(course, again=False).items()}
+
+    full = graded(course)["ada"][0]
+    assert penalties() == {"ada": 0, "grace": 0}
+    config.write_text(ZERO, encoding="utf-8")
+    assert penalties() == {"ada": full, "grace": 0}
+    due(course, 4)
+    assert penalties() == {"ada": 0, "grace": 0}
+    due(course, 2)
+    config.write_text(OWN, encoding="utf-8")
+    assert penalties() == {"ada": 24, "grace": 0}
+
+
+def test_who_was_in_time_is_not_graded_again_after_the_policy_changed(course):
+    path = course / "autograded" / "grace" / NAME / f"{NAME}.ipynb"
+    graded(course)
+    before = path.stat().st_mtime_ns
+    (course / "nbgrader_config.py").write_text(ZERO, encoding="utf-8")
+    graded(course, again=False)
+    assert path.stat().st_mtime_ns == before
+
+
+TIME = "2020-01-03 00:00:00 UTC"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        TIME.encode("utf-8-sig"),
+        TIME.encode("utf-16"),
+        b"\xfe\xff" + TIME.encode("utf-16-be"),
+        f"{TIME}\r\nhanded in by ada, {'x' * 500}".encode(),
+        f"\n{TIME}\n".encode(),
+    ],
+    ids=["UTF-8 with a mark", "UTF-16", "the other UTF-16", "more lines", "an empty line"],
+)
+def test_a_time_is_read_however_it_was_written(tmp_path, content):
+    (tmp_path / "timestamp.txt").write_bytes(content)
+    assert read_timestamp(tmp_path) == (datetime.datetime(2020, 1, 3), "")
+
+
+@pytest.mark.parametrize("content", ["", "on Friday the 40th", "9" * 40 + "h-", None], ids=repr)
+def test_a_time_that_cannot_be_read_is_said(course, content):
+    path = course / "submitted" / "ada" / NAME / "timestamp.txt"
+    path.unlink()
+    if content is None:
+        path.symlink_to(course / "submitted" / "grace" / NAME / "timestamp.txt")
+    else:
+        path.write_text(content, encoding="utf-8")
+    (course / "nbgrader_config.py").write_text(ZERO, encoding="utf-8")
+    for _ in range(2):  # a result of before says it, too
+        result = grade_course(Order(course, NAME, seed=3, isolation="none", silent=True))
+        ada, grace = result.submissions
+        assert (ada.status, grace.status, grace.message) == ("graded", "graded", "")
+        assert "timestamp.txt could not be read" in ada.message
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
+        assert not gradebook.find_submission(NAME, "ada").late_submission_penalty

@@ -16,6 +16,7 @@ MOST_FILES = 500
 MOST_BYTES = 20_000_000
 MOST_TEXT = 500_000  # bytes of one module: the search for shortcuts reads all of it
 MOST_SEEN = 20_000  # entries of a folder that are looked at
+MOST_DEEP = 50  # folders within folders: far below what a path may have, and what Python can walk
 # Folders that belong to a tool or to a course, and compiled modules, whose text nobody can search.
 NEVER = frozenset(("__pycache__", "node_modules", "site-packages", "mlcourse"))
 COMPILED = frozenset((".pyc", ".pyo", ".pyd", ".so", ".pth"))
@@ -77,26 +78,41 @@ def _text(content: bytes) -> str:
 
 
 def _walk(start: Path) -> Iterator[Path]:
+    """Yield the files below a folder, and each folder that cannot be looked into, so that it is named."""
     seen = 0
-    for here, folders, names in os.walk(start):
-        folders[:] = sorted(name for name in folders if _is_room(Path(here) / name))
-        seen += len(names)
+    closed: list[Path] = []
+    refused: list[OSError] = []
+    for here, folders, names in os.walk(start, onerror=refused.append):
+        seen += len(names) + len(folders)
+        inner = sorted(path for name in folders if _is_room(path := Path(here) / name))
+        if len(Path(here).relative_to(start).parts) >= MOST_DEEP:
+            closed += inner
+            inner = []
+        folders[:] = [path.name for path in inner]
         yield from (path for name in names if _is_plain(path := Path(here) / name))
         if seen > MOST_SEEN:
-            return
+            break
+    yield from closed
+    yield from (Path(error.filename) for error in refused)
 
 
 def _is_room(folder: Path) -> bool:
     """Return whether a folder may hold what belongs to a submission."""
     if folder.name in NEVER or folder.name.startswith(".") or folder.suffix == ".ipynb":
         return False
-    return not folder.is_symlink() and folder.is_dir() and not (folder / "pyvenv.cfg").exists()
+    try:
+        return not folder.is_symlink() and folder.is_dir() and not (folder / "pyvenv.cfg").exists()
+    except OSError:  # it is closed, or its path is too long: who walks into it is told so
+        return True
 
 
 def _is_plain(path: Path) -> bool:
     if path.suffix == ".ipynb" or path.suffix in COMPILED or path.name == "timestamp.txt" or path.name.startswith("."):
         return False
-    return not path.is_symlink() and path.is_file()
+    try:
+        return not path.is_symlink() and path.is_file()
+    except OSError:  # it lies in a closed folder: who opens it is told so
+        return True
 
 
 def _read(folder: Path, paths: Iterable[Path]) -> tuple[dict[str, bytes], list[str]]:
@@ -115,7 +131,13 @@ def _read(folder: Path, paths: Iterable[Path]) -> tuple[dict[str, bytes], list[s
         return found, []
     shown = ", ".join(left_out[:3]) + (", and more" if len(left_out) > 3 else "")
     most_words = f"{MOST_FILES} files, {MOST_BYTES // 10**6} MB, {MOST_TEXT // 1000} kB for a module"
-    return found, [f"of what lay beside the notebook these were left out: {shown} (at most {most_words})"]
+    why = f"at most {most_words}, and only what can be read"
+    return found, [f"of what lay beside the notebook these were left out: {_short(shown)} ({why})"]
+
+
+def _short(names: str) -> str:
+    """Return names of files, the middle left out where they are as long as a path can be."""
+    return names if len(names) <= 300 else f"{names[:200]} ... {names[-60:]}"
 
 
 def _content(path: Path, most: int) -> bytes | None:
@@ -124,10 +146,11 @@ def _content(path: Path, most: int) -> bytes | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
+    about = os.fstat(descriptor)
+    if not stat.S_ISREG(about.st_mode) or about.st_size > most:
+        os.close(descriptor)
+        return None
     with os.fdopen(descriptor, "rb") as file:
-        about = os.fstat(file.fileno())
-        if not stat.S_ISREG(about.st_mode) or about.st_size > most:
-            return None
         try:
             return file.read(most + 1)[:most]
         except OSError:

@@ -7,10 +7,11 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.exc import OperationalError
 from tqdm import tqdm
 
 from mlcourse.grading.by_hand import graded_by_hand
@@ -66,10 +67,11 @@ def grade_course(order: Order, pool: Pool = grade_here) -> CourseResult:
         setting = Setting(
             order.assignment, order.seed, writer.released, order.limits, order.isolation, (str(order.course),)
         )
-        prints = {item.student: fingerprint_of(item, order.seed, code) for item in handed}
+        prints: dict[str, str] = {}
         waiting: dict[str, Handed] = {}
         for item in handed:
-            earlier = None if order.again or item.problem else writer.already(item.student, prints[item.student])
+            prints[item.student] = _fingerprint(writer, item, order, code)
+            earlier = None if order.again else writer.already(item.student, prints[item.student])
             if earlier:
                 results[item.student] = earlier
             else:
@@ -115,17 +117,37 @@ def interruptible() -> Iterator[Callable[[], None]]:
 def _saved(writer: Writer, setting: Setting, handed: Handed, done: Done, fingerprint: str) -> Done:
     """Save a result; one that cannot be saved is no result, and the next one is saved all the same."""
     try:
-        writer.save(handed, done, fingerprint)
+        if not done.ours:
+            writer.save(handed, done, fingerprint)
+    except OperationalError:  # the gradebook is out of reach, for this result and for all that follow
+        raise
+    except OSError as error:
+        words = f"The result could not be written into {writer.course}: {error.strerror or error}."
+        done = failed(setting, handed.student, words, ours=True)
     except Exception as error:
-        writer.gradebook.db.rollback()
-        return grader_failed(setting, handed.student, error)
+        done = grader_failed(setting, handed.student, error)
+    if done.ours and writer.knows(handed.student):
+        message = f"{done.result.message} The marks of before stay in the gradebook.".lstrip()
+        return replace(done, result=replace(done.result, message=message))
     return done
+
+
+def _fingerprint(writer: Writer, handed: Handed, order: Order, code: str) -> str:
+    """Return by what a later run knows this submission; nothing, which no record has, where that cannot be said."""
+    try:
+        if handed.problem:
+            return ""
+        return fingerprint_of(handed, order.seed, order.limits, writer.lateness(handed), code)
+    except OperationalError:  # the gradebook is out of reach for everybody
+        raise
+    except Exception:  # whatever lies in one folder, all others are graded; this one is, too, every time
+        return ""
 
 
 def _grade(setting: Setting, waiting: dict[str, Handed], pool: Pool, workers: int) -> Iterator[Done]:
     for item in waiting.values():
         if item.problem:
-            yield failed(setting, item.student, f"{item.problem}.")
+            yield failed(setting, item.student, f"{item.problem}.", item.ours)
     readable = [item for item in waiting.values() if not item.problem]
     if readable:
         yield from pool(setting, Jobs(setting.assignment, readable), min(workers, len(readable)))

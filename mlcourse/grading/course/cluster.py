@@ -58,7 +58,8 @@ def pool_of(address: str) -> Callable[[Setting, Sequence[Job], int], Iterator[Do
                 try:
                     yield future.result()
                 except Exception as error:  # the workers died, or lack what grading needs: said for each submission
-                    yield failed(setting, students[future.key], f"It could not be graded on the cluster: {error}")
+                    words = f"It could not be graded on the cluster: {error}"
+                    yield failed(setting, students[future.key], words, ours=True)
 
     return grade_there
 

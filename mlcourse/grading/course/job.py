@@ -85,14 +85,14 @@ def _graded(setting: Setting, notebook: Any, files: dict[str, bytes]) -> Graded:
 def grader_failed(setting: Setting, student: str, error: BaseException) -> Done:
     """Return the result where an error of the grader itself, and not of the submission, ended the grading."""
     words = f"The grader itself failed ({type(error).__name__}: {str(error)[:300]}). Please report this."
-    return failed(setting, student, words)
+    return failed(setting, student, words, ours=True)
 
 
-def failed(setting: Setting, student: str, message: str) -> Done:
-    """Return the result of a submission of which nothing could be graded."""
+def failed(setting: Setting, student: str, message: str, ours: bool = False) -> Done:
+    """Return the result of a submission of which nothing could be graded, through its own fault or through ours."""
     why = f"Nothing of this submission could be graded: {message.rstrip('.')}."
     reports = [no_check(exercise, why) for exercise in chapter_exercises(setting.assignment).values()]
-    return Done(SubmissionResult(student, "failed", 0.0, message, reports))
+    return Done(SubmissionResult(student, "failed", 0.0, message, reports), ours=ours)
 
 
 def describe_worker() -> dict[str, Any]:

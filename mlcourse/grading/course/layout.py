@@ -7,8 +7,10 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mlcourse.grading.companions import files_beside
+from mlcourse.grading.course.timestamp import read_timestamp
 
 MAX_BYTES = 20_000_000
 
@@ -22,13 +24,19 @@ class Handed:
     content: bytes = b""
     problem: str = ""
     note: str = ""
+    stamp: Any = None  # when it was handed in, if that is known
+    ours: bool = False  # the problem is one of this machine, not of what was handed in
 
     def files(self) -> tuple[dict[str, bytes], list[str]]:
         """Read the files beside the notebook, by their paths, and return in words what was left out.
 
-        Read when they are needed: those of a whole class would fill the memory.
+        Read when they are needed: those of a whole class would fill the memory. Whatever lies there, the notebook is
+        graded, and so are those of all others.
         """
-        return ({}, []) if self.problem else files_beside(self.folder)
+        try:
+            return ({}, []) if self.problem else files_beside(self.folder)
+        except Exception as error:
+            return {}, [f"what lay beside the notebook could not be read ({_reason(error)}) and was left out"]
 
 
 def submissions(course: Path, assignment: str, students: str = "*") -> list[Handed]:
@@ -46,13 +54,32 @@ def submissions(course: Path, assignment: str, students: str = "*") -> list[Hand
             continue
         try:
             os.lstat(folder)
-            found.append(read(entry.name, folder, assignment))
+            found.append(read(entry.name, folder, assignment) if _writable(entry.name) else _unnamed(entry, folder))
         except (FileNotFoundError, NotADirectoryError):
             continue
-        except OSError as error:
-            problem = f"the folder of this submission cannot be read: {error.strerror}"
-            found.append(Handed(entry.name, folder, problem=problem))
+        except Exception as error:  # whatever is wrong with this one, the others are graded
+            problem = f"the folder of this submission cannot be read: {_reason(error)}"
+            found.append(Handed(entry.name, folder, problem=problem, ours=True))
     return found
+
+
+def _writable(name: str) -> bool:
+    """Return whether a gradebook can hold a name: on a disk it may be any bytes."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _unnamed(entry: Path, folder: Path) -> Handed:
+    problem = f"the name of the folder {entry.name!a} is not UTF-8, so that the gradebook cannot hold it; rename it"
+    return Handed(entry.name, folder, problem=problem, ours=True)
+
+
+def _reason(error: Exception) -> str:
+    """Return in words why something cannot be read; what the system says, where it says something."""
+    return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
 
 
 def read(student: str, folder: Path, assignment: str) -> Handed:
@@ -73,7 +100,8 @@ def read(student: str, folder: Path, assignment: str) -> Handed:
         wanted = near[0]
         note = f"the notebook was handed in as {wanted}"
     content, problem = _bytes(folder / wanted)
-    return Handed(student, folder, content, problem, note)
+    stamp, doubt = read_timestamp(folder)
+    return Handed(student, folder, content, problem, "; ".join(filter(None, (note, doubt))), stamp)
 
 
 def _bytes(path: Path) -> tuple[bytes, str]:

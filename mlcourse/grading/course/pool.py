@@ -50,7 +50,8 @@ def grade_here(setting: Setting, jobs: Sequence[Job], workers: int) -> Iterator[
                     if tries[job.student] < TRIES:
                         waiting.append(job)
                     else:
-                        yield failed(setting, job.student, "The grader's own process ended while it was graded.")
+                        words = "The grader's own process ended while it was graded."
+                        yield failed(setting, job.student, words, ours=True)
 
 
 def _result(setting: Setting, future: Future[Done], job: Job) -> Done:

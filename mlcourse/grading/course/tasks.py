@@ -68,3 +68,4 @@ class Done:
 
     result: SubmissionResult
     notebook: str = ""
+    ours: bool = False  # the grader or the machine failed, not the submission: what was written before stays

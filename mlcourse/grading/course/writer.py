@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import inspect
 import json
 import os
 import shutil
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import nbformat
+from filelock import BaseFileLock, FileLock, Timeout
 from nbconvert.preprocessors import ClearMetadataPreprocessor
 from nbgrader.api import Comment, Grade, Gradebook, MissingEntry
+from nbgrader.plugins import LateSubmissionPlugin
 from nbgrader.preprocessors import AssignLatePenalties, LimitOutput, SaveAutoGrades
-from nbgrader.utils import parse_utc
-from sqlalchemy.exc import SAWarning
+from sqlalchemy import text
+from sqlalchemy.exc import DatabaseError, SAWarning
 from sqlalchemy.orm import joinedload
 from traitlets.config import Config, PyFileConfigLoader
 
@@ -31,6 +36,7 @@ from mlcourse.grading.results import SubmissionResult
 
 CONFIG = "nbgrader_config.py"
 RECORD = ".mlcourse-result.json"
+LOCK = ".mlcourse-lock"
 
 
 class CourseError(Exception):
@@ -48,13 +54,24 @@ class Writer:
         if not path.exists():
             raise CourseError(f"There is no gradebook in {course}. Release the assignments first: make release.")
         warnings.filterwarnings("ignore", category=SAWarning)  # nbgrader's own use of its database
-        self.gradebook = Gradebook(f"sqlite:///{path}")
+        self.lock = locked(course)
         try:
-            self.released: tuple[ReleasedCell, ...] = tuple(released_cells(self.gradebook, assignment, assignment))
+            self.gradebook = Gradebook(f"sqlite:///{path}")
+            self.released: tuple[ReleasedCell, ...] = self._released()
+        except DatabaseError as error:
+            self.lock.release()
+            raise out_of_reach(course, error) from error
+        except BaseException:
+            self.lock.release()
+            raise
+
+    def _released(self) -> tuple[ReleasedCell, ...]:
+        try:
+            return tuple(released_cells(self.gradebook, self.assignment, self.assignment))
         except MissingEntry as error:
             self.gradebook.close()
             raise CourseError(
-                f"The gradebook of {course} has no assignment {assignment!r} with a notebook of that name. "
+                f"The gradebook of {self.course} has no assignment {self.assignment!r} with a notebook of that name. "
                 "Release the assignments first: make release."
             ) from error
 
@@ -65,21 +82,63 @@ class Writer:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.gradebook.close()
+        self.lock.release()
+        if isinstance(error, DatabaseError):
+            raise out_of_reach(self.course, error) from error
 
     def save(self, handed: Handed, done: Done, fingerprint: str) -> None:
         """Save one result: marks and late penalty in the gradebook, the notebook in ``autograded``.
 
-        Manual marks and comments stay. The record by which a later run knows that this one is done comes last.
+        Manual marks and comments stay. All of it is written, or nothing.
         """
         student = handed.student
-        self.gradebook.update_or_create_student(student)
-        late = {"timestamp": stamp} if (stamp := timestamp(handed.folder)) else {}
-        self.gradebook.update_or_create_submission(self.assignment, student, **late)
-        if not done.notebook:
-            self._save_nothing(student)
-            return
-        notebook = nbformat.from_dict(json.loads(done.notebook))
-        resources = {
+        notebook = self._shortened(done.notebook, student)
+        draft = self._draft(handed, notebook) if notebook else None
+        try:
+            with self._exchanged(student, draft) as there, self._at_once():
+                self.gradebook.update_or_create_student(student)
+                late = {"timestamp": handed.stamp} if handed.stamp else {}
+                self.gradebook.update_or_create_submission(self.assignment, student, **late)
+                if draft:
+                    self._save_marks(student, notebook)
+                    record = {
+                        "fingerprint": fingerprint,
+                        "result": done.result.as_dict(),
+                        "gradebook": self._in_gradebook(student),
+                    }
+                    (draft / RECORD).write_text(json.dumps(record), encoding="utf-8")
+                else:
+                    self._save_nothing(student, there)
+        finally:
+            if draft:
+                shutil.rmtree(draft, ignore_errors=True)  # where something failed
+
+    @contextmanager
+    def _at_once(self) -> Iterator[None]:
+        """Commit at the end what nbgrader commits in between, and take everything back after an error."""
+        session = self.gradebook.db
+        session.execute(text("BEGIN IMMEDIATE"))  # where another program writes, this is said before anything is done
+        self.gradebook.db = WithoutCommit(session)
+        try:
+            yield
+            session.commit()
+        except BaseException:
+            session.rollback()
+            raise
+        finally:
+            self.gradebook.db = session
+
+    def knows(self, student: str) -> bool:
+        """Return whether the gradebook holds marks of a student for this assignment."""
+        try:
+            found = self.gradebook.find_submission_notebook(self.assignment, self.assignment, student)
+            return any(grade.auto_score is not None or grade.manual_score is not None for grade in found.grades)
+        except (MissingEntry, UnicodeEncodeError):
+            return False
+
+    def _about(self, student: str) -> dict[str, Any]:
+        """Return what nbgrader's steps want to know."""
+        return {
             "nbgrader": {
                 "student": student,
                 "assignment": self.assignment,
@@ -87,56 +146,136 @@ class Writer:
                 "db_url": "",
             }
         }
+
+    def _shortened(self, graded: str, student: str) -> Any:
+        """Return a graded notebook without what nbgrader leaves out; None where there is none."""
+        if not graded:
+            return None
+        notebook, resources = nbformat.from_dict(json.loads(graded)), self._about(student)
         for step in (ClearMetadataPreprocessor, LimitOutput):
             notebook, resources = step(config=self.config)(notebook, resources)
-        shared = OneTransaction(self.gradebook)
-        notebook, resources = Save(shared, config=self.config).preprocess(notebook, resources)
-        Penalties(shared, config=self.config).preprocess(notebook, resources)
-        self.gradebook.db.commit()
-        self._write(handed, notebook, done.result, fingerprint)
+        return notebook
 
-    def _save_nothing(self, student: str) -> None:
-        """Give no marks where nothing could be graded, as nbgrader does for a notebook that is missing."""
-        shutil.rmtree(self._target(student), ignore_errors=True)
+    def _save_marks(self, student: str, notebook: Any) -> None:
+        shared = OneTransaction(self.gradebook)
+        notebook, resources = Save(shared, config=self.config).preprocess(notebook, self._about(student))
+        Penalties(shared, config=self.config).preprocess(notebook, resources)
+
+    def _save_nothing(self, student: str, news: bool) -> None:
+        """Give no marks where nothing could be graded, as nbgrader does for a notebook that is missing.
+
+        What a person has given stays, and a person is asked to look at it again; once, not each time it is graded.
+        """
         submission = self.gradebook.find_submission_notebook(self.assignment, self.assignment, student)
+        news = news or any(grade.auto_score != 0 for grade in submission.grades)
         for grade in submission.grades:
             grade.auto_score = 0
-            grade.needs_manual_grade = False
-        self.gradebook.db.commit()
+            asked = news or grade.needs_manual_grade
+            grade.needs_manual_grade = grade.manual_score is not None and asked
 
     def _target(self, student: str) -> Path:
         return self.course / "autograded" / student / self.assignment
 
-    def _write(self, handed: Handed, notebook: Any, result: SubmissionResult, fingerprint: str) -> None:
+    def _draft(self, handed: Handed, notebook: Any) -> Path:
+        """Write what belongs into the folder ``autograded`` beside its place, and return where."""
         target = self._target(handed.student)
         draft = target.with_name(f".{target.name}.draft")
         shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
         try:
+            draft.mkdir(parents=True)
             for name, content in handed.files()[0].items():
                 if is_harmless(name) and name.partition("/")[0] != RECORD:
-                    copy = draft / name
-                    copy.parent.mkdir(parents=True, exist_ok=True)
-                    copy.write_bytes(content)
+                    _copy(content, draft / name)
             written = draft / f"{self.assignment}.ipynb"
             written.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
             written.chmod(0o444)
-            record = {"fingerprint": fingerprint, "result": result.as_dict()}
-            (draft / RECORD).write_text(json.dumps(record), encoding="utf-8")
-            shutil.rmtree(target, ignore_errors=True)
-            os.replace(draft, target)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)  # where the disk was full
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)  # the disk may be full
+            raise
+        return draft
+
+    @contextmanager
+    def _exchanged(self, student: str, draft: Path | None) -> Iterator[bool]:
+        """Put the draft, if any, in the place of what was there before; after an error everything is as it was.
+
+        What was there is moved aside first: where that cannot be done, nothing is written into the gradebook either.
+        Gives whether there was something.
+        """
+        target = self._target(student)
+        aside = target.with_name(f".{target.name}.before")
+        shutil.rmtree(aside, ignore_errors=True)
+        there = target.exists()
+        if there:
+            os.replace(target, aside)
+        try:
+            yield there
+            if draft:
+                os.replace(draft, target)
+        except BaseException:
+            if there:
+                os.replace(aside, target)
+            raise
+        shutil.rmtree(aside, ignore_errors=True)
 
     def already(self, student: str, fingerprint: str) -> SubmissionResult | None:
-        """Return the result of an earlier run, if it is of the same notebook, seed and course."""
+        """Return the result of an earlier run, if it is of the same notebook, seed and course.
+
+        The gradebook has the last word: an older one may have been put back, or another program may have written it.
+        """
+        if not fingerprint:
+            return None
         try:
             record = json.loads((self._target(student) / RECORD).read_text(encoding="utf-8"))
-            if record["fingerprint"] != fingerprint:
+            if record["fingerprint"] != fingerprint or record["gradebook"] != self._in_gradebook(student):
                 return None
-            return result_from(record["result"])
-        except (OSError, ValueError, KeyError, TypeError):
+            there = (self._target(student) / f"{self.assignment}.ipynb").is_file()
+            return result_from(record["result"]) if there else None
+        except (OSError, ValueError, KeyError, TypeError, MissingEntry):
             return None
+
+    def lateness(self, handed: Handed) -> str:
+        """Return what decides the late penalty of a submission: nothing where it has none, whatever the due date is."""
+        seconds = self._seconds_late(handed)
+        if seconds <= 0:
+            return ""
+        step = AssignLatePenalties(config=self.config)
+        step.init_plugin()
+        plugin = step.plugin_inst
+        if type(plugin) is LateSubmissionPlugin:  # how late it was makes no difference to it
+            return "" if plugin.penalty_method == "none" else str(plugin.penalty_method)
+        settings = sorted((name, repr(getattr(plugin, name))) for name in plugin.trait_names(config=True))
+        return repr((seconds, settings, source_of(type(plugin))))
+
+    def _seconds_late(self, handed: Handed) -> float:
+        """Return how late a submission is as the gradebook will see it once this one is saved."""
+        due = self.gradebook.find_assignment(self.assignment).duedate
+        stamp, extension = handed.stamp, None
+        with suppress(MissingEntry):
+            earlier = self.gradebook.find_submission(self.assignment, handed.student)
+            stamp, extension = stamp or earlier.timestamp, earlier.extension
+        if due is None or stamp is None:
+            return 0
+        return float((stamp - due - (extension or timedelta())).total_seconds())
+
+    def _in_gradebook(self, student: str) -> dict[str, Any]:
+        """Return what grading has written into the gradebook: of all that stands there, what no person changes."""
+        place = self.gradebook.find_submission_notebook(self.assignment, self.assignment, student)
+        rows = self.gradebook.db.query(Grade).options(joinedload(Grade.cell)).filter(Grade.notebook_id == place.id)
+        return {
+            "marks": {row.name: row.auto_score for row in rows},
+            "penalty": place.late_submission_penalty,
+            "handed in": str(place.assignment.timestamp),
+        }
+
+
+def _copy(content: bytes, path: Path) -> None:
+    """Write a file that was handed in, unless its path is too long here: it was not where it was handed in."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
 
 
 def result_from(entry: dict[str, Any]) -> SubmissionResult:
@@ -146,6 +285,34 @@ def result_from(entry: dict[str, Any]) -> SubmissionResult:
         for item in entry["exercises"]
     ]
     return SubmissionResult(entry["student"], entry["status"], entry["seconds"], entry["message"], reports)
+
+
+def locked(course: Path) -> BaseFileLock:
+    """Return the lock of a course, taken; the system takes it back when this process ends, however that comes.
+
+    Raises
+    ------
+    CourseError
+        If another process has it, or it cannot be written.
+    """
+    lock = FileLock(course / LOCK, blocking=False)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise CourseError(
+            f"Another `mlcourse grade` is at work in {course}. Wait until it has ended, and grade again."
+        ) from error
+    except OSError as error:
+        raise CourseError(f"The file {course / LOCK} cannot be written: {error.strerror or error}.") from error
+    return lock
+
+
+def out_of_reach(course: Path, error: DatabaseError) -> CourseError:
+    """Return the error where the gradebook itself cannot be read or written."""
+    return CourseError(
+        f"The gradebook {course / 'gradebook.db'} cannot be used: {error.orig}. If another program holds it, such as "
+        "the page for grading by hand, end that program, and grade again. What was graded before is saved."
+    )
 
 
 def course_config(course: Path) -> Config:
@@ -164,6 +331,20 @@ def course_config(course: Path) -> Config:
         raise CourseError(
             f"The file {course / CONFIG} could not be read ({type(error).__name__}: {error}). Mend it and grade again."
         ) from error
+
+
+class WithoutCommit:
+    """A session of a gradebook that writes what is changed, and commits nothing."""
+
+    def __init__(self, session: Any) -> None:
+        self.session = session
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.session, name)
+
+    def commit(self) -> None:
+        """Write what is changed, within the transaction."""
+        self.session.flush()
 
 
 class OneTransaction:
@@ -248,21 +429,18 @@ class Penalties(AssignLatePenalties):
         return nb, resources
 
 
-def timestamp(folder: Path) -> Any:
-    """Return when a submission was handed in, if its folder says so in a form that can be read."""
-    path = folder / "timestamp.txt"
-    if path.is_symlink() or not path.is_file():
-        return None
+def source_of(kind: type) -> str:
+    """Return the text of a class that a course brings along; its name where there is no text."""
     try:
-        return parse_utc(path.read_text(encoding="utf-8")[:100].strip()) or None
-    except (ValueError, OverflowError, OSError):
-        return None
+        return inspect.getsource(kind)
+    except (OSError, TypeError):
+        return kind.__qualname__
 
 
-def fingerprint_of(handed: Handed, seed: int | None, course_code: str) -> str:
-    """Return by what a later run knows that a submission has not changed since."""
+def fingerprint_of(handed: Handed, *decides: Any) -> str:
+    """Return by what a later run knows that a submission, and what else decides its marks, has not changed since."""
     digest = hashlib.sha256(handed.content)
     for name, content in handed.files()[0].items():
         digest.update(repr((name, len(content))).encode() + content)
-    digest.update(repr((seed, str(timestamp(handed.folder)), course_code)).encode())
+    digest.update(repr((str(handed.stamp), *decides)).encode())
     return digest.hexdigest()
