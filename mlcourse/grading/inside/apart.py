@@ -72,7 +72,7 @@ def checks_apart(cells: Sequence[str], checks: Mapping[str, tuple[int, str]], be
     """
     own = {name.partition(".")[0] for name in beside}
     bound = [_added(cell, own) for cell in cells]
-    known = [set() if _is_front(cell) else _names(cell) for cell in cells]
+    known = [set() if is_front(cell) else _names(cell) for cell in cells]
     first = len(cells)  # every cell from here on only adds names
     added: set[str] = set(dir(builtins))
     if None in bound or not _union(known).isdisjoint(DENIED):
@@ -118,7 +118,7 @@ def _names(cell: str) -> set[str]:
     return found
 
 
-def _is_front(cell: str) -> bool:
+def is_front(cell: str) -> bool:
     """Return whether a cell only asks whether the course's package is installed, which it is."""
     tree = parse(cell)
     match tree and tree.body:
@@ -129,7 +129,7 @@ def _is_front(cell: str) -> bool:
 
 def _added(cell: str, own: set[str]) -> set[str] | None:
     """Return the names that a cell adds, or None where it may do more than that."""
-    if _is_front(cell):
+    if is_front(cell):
         return {"importlib"}
     tree = parse(cell)
     if tree is None or not all(_harmless(node, own) for node in ast.walk(tree)):

@@ -20,6 +20,7 @@ from mlcourse.grading.calling import Clock, Outcome, call_by_position, make_call
 from mlcourse.grading.forbidden import called_names, forbidden_use
 from mlcourse.grading.inside.apart import checks_apart
 from mlcourse.grading.inside.shell import Notebook
+from mlcourse.grading.inside.words import names_nothing_forbidden
 from mlcourse.grading.plain import from_plain
 from mlcourse.grading.shortcuts import Check, ExhaustedError, find_shortcuts, too_deep
 from mlcourse.grading.shortcuts.trees import read
@@ -122,7 +123,8 @@ class Worker:
         }
         hidden = [position for position, cell in enumerate(plain) if too_deep(cell)]
         try:
-            found = find_shortcuts(plain, asked, modules)
+            reached = modules or not names_nothing_forbidden(plain, asked)
+            found = find_shortcuts(plain, asked, modules) if reached else {}
             apart = checks_apart(
                 plain, {name: (check.position, check.expression) for name, check in asked.items()}, list(modules)
             )
