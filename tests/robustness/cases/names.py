@@ -76,6 +76,7 @@ def student(name: str) -> Accident:
     return Accident(f"student called {name}", lambda submission: None, student=name)
 
 
+NO_TIME = ("timestamp.txt could not be read",)
 ACCIDENTS = (
     failed("empty folder", nothing, "notebook"),
     failed("no notebook in the folder", only_a_report, "notebook"),
@@ -92,9 +93,9 @@ ACCIDENTS = (
     Accident("a file of data beside it", data_file),
     extra_cell("reads a file that was not handed in", 'mine = np.loadtxt("C:/Users/me/data.csv")'),
     Accident("timestamp", beside("timestamp.txt", b"2026-03-01 12:00:00 UTC")),
-    Accident("timestamp in words", beside("timestamp.txt", b"yesterday evening")),
-    Accident("timestamp of odd bytes", beside("timestamp.txt", b"\xff\xfe\x00")),
-    Accident("empty timestamp", beside("timestamp.txt", b"")),
+    Accident("timestamp in words", beside("timestamp.txt", b"yesterday evening"), says=NO_TIME),
+    Accident("timestamp of odd bytes", beside("timestamp.txt", b"\xff\xfe\x00"), says=NO_TIME),
+    Accident("empty timestamp", beside("timestamp.txt", b""), says=NO_TIME),
     student("Ada Lovelace"),
     student('o\'brien "bob"'),
     student("José Müller 学生"),
