@@ -211,6 +211,11 @@ def switched_off_by_map():
     return np.average(Y)
 
 
+def switched_off_for_threads():
+    threading.setprofile(None)
+    return in_thread(lambda: np.average(Y))
+
+
 def profiled():
     import cProfile
 
@@ -224,7 +229,9 @@ def mode_taken_away():
 
 
 @pytest.mark.parametrize(
-    "action", [caught_recursion, switched_off, switched_off_by_map, profiled, mode_taken_away], ids=lambda f: f.__name__
+    "action",
+    [switched_off_for_threads, caught_recursion, switched_off, switched_off_by_map, profiled, mode_taken_away],
+    ids=lambda f: f.__name__,
 )
 def test_whoever_switches_the_watch_off_gets_nothing(action):
     assert found(action) == SWITCHED_OFF

@@ -90,6 +90,29 @@ def r2_score(y, p):
 
 
 @isolated
+def test_a_thread_is_watched_and_no_shortcut(grader):
+    thread = (
+        "    threads.append(threading.Thread(target=time.sleep, args=(60,), daemon=True))\n    threads[-1].start()\n"
+    )
+    begun = HONEST.replace("(y, p):\n", "(y, p):\n" + thread)
+    cell = f"import threading, time\nthreads = []\n{begun}"
+    report = graded(grader, FIRST, cell, CHECK)["linear_regression.r2_score"]
+    assert (report.score, report.status) == (report.max_score, "passed")
+    late = f"""
+import threading
+{hiding.KEPT}
+def r2_score(y, p):
+    found = []
+    thread = threading.Thread(target=lambda: found.append(float(next(iter(kept))(y, p))))
+    thread.start()
+    thread.join()
+    return found[0]
+"""
+    report = graded(grader, FIRST, late, CHECK)["linear_regression.r2_score"]
+    assert (report.score, report.status) == (0.0, "forbidden")
+
+
+@isolated
 def test_who_compares_in_a_cell_loses_nothing(grader):
     compared = "import sklearn.metrics\nprint(sklearn.metrics.r2_score([1, 2], [1, 3]))"
     report = graded(grader, FIRST, HONEST, compared, CHECK)["linear_regression.r2_score"]

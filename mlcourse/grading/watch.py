@@ -15,6 +15,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from sys import getprofile, setprofile  # as they are before a notebook runs
+from threading import Thread
 from threading import setprofile as setprofile_of_threads
 from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any
@@ -22,7 +23,8 @@ from typing import Any
 from mlcourse.grading.calling import ShortcutUsedError, is_library
 from mlcourse.grading.forbidden import UNKNOWN, resolve
 
-SWITCHES = ("sys.setprofile", "_lsprof.Profiler.enable")
+SWITCHES = ("sys.setprofile", "threading.setprofile", "_lsprof.Profiler.enable")
+START_OF_A_THREAD = Thread._bootstrap_inner.__code__  # type: ignore[attr-defined]  # it has itself watched
 SWITCHED_OFF = (
     "Your notebook changes, while your code is tried, which function is told of its calls (a profiler, or a recursion "
     "without end that is caught)"
@@ -97,7 +99,7 @@ class Watch:
                 table.refresh()
             target = table.codes.get(id(frame.f_code))
             if target is not None and target.is_called_by_submission(frame.f_back):
-                self.tell(target.name)
+                self.tell(SWITCHED_OFF if target in table.switches else target.name)
         elif event == "c_call":
             self.called(argument, frame)
 
@@ -122,7 +124,7 @@ def guard_the_switch() -> None:
     """Have Python ask, for as long as this process lives, before anybody switches a watch off, also from C."""
 
     def asked(event: str, _: tuple[Any, ...]) -> None:
-        if event == "sys.setprofile" and _WATCHING:
+        if event == "sys.setprofile" and _WATCHING and sys._getframe(1).f_code is not START_OF_A_THREAD:
             _WATCHING[-1].tell(SWITCHED_OFF)
 
     sys.addaudithook(asked)
