@@ -5,6 +5,7 @@ They run where the notebook has run. A notebook that changes them hides from the
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from mlcourse.grading.shortcuts.interpreter import Interpreter
@@ -20,6 +21,7 @@ BUILTINS = (
     *("id", "isinstance", "hasattr", "getattr", "vars", "next", "type", "callable", "zip", "any", "set", "iter"),
     *("len", "list", "frozenset", "property", "staticmethod", "classmethod"),
 )
+KEPT = sys.stdlib_module_names | {"numpy", "scipy", "sklearn", "torch", "functorch", "gensim", "array_api_compat"}
 MEMORY = ("ctypes.memset", "ctypes.memmove", "ctypes.pythonapi", "ctypes.py_object", "ctypes.cast")
 
 
@@ -35,8 +37,8 @@ def note_change(run: Interpreter, owner: Any, name: str) -> None:
 def _is_guarded(owner: str, name: str) -> bool:
     if _is_part(owner, ("mlcourse.grading", *LEADING_ANYWHERE)) or name.startswith("mlcourse."):
         return True
-    if owner == "sys.modules" and resolve(name) is not MISSING:  # another module in the place of one
-        return True
+    if owner == "sys.modules" and name.partition(".")[0] in KEPT and resolve(name) is not MISSING:
+        return True  # another module in the place of a library
     # Another name in a module harms nobody: old libraries are helped that way.
     replaces = resolve(f"{owner}.{name}") is not MISSING
     return (_is_part(owner, TOOLS) and replaces) or (owner == "builtins" and name in BUILTINS)
