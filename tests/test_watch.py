@@ -30,8 +30,8 @@ FORBIDDEN = (
 )
 # What happens in another process, nobody in this one is told; the other searches find it.
 ELSEWHERE = {"another python with the word pip"}
-# They fail, or call nothing, when they run as they stand.
-CALLING_NOTHING = {"figure's label", "mock patch", "del builtin"}
+# matplotlib makes a text of a label: what the cell would call is none.
+CALLING_NOTHING = {"figure's label"}
 X, Y = torch.tensor([0.0, 1.0, 2.0]), np.array([1.0, 2.0, 4.0])
 
 
@@ -64,7 +64,7 @@ def watched(text, folder):
         for cell in ("import numpy as np", *text.split("\n# ---\n")):
             exec(compile(cell, "<cell>", "exec"), vars(main))
         with Watch(("numpy.sum",)):
-            vars(main)["total"]([1, 2, 3])
+            eval("total([1, 2, 3])", vars(main))
     except ShortcutUsedError as error:
         return error.name
     except BaseException as error:

@@ -1102,7 +1102,8 @@ def softmax_twice(logits, labels):
 
 @cross_entropy_from_logits.misconception(
     "e^1000 is infinite, and with it the sum and its logarithm. Write the loss as logsumexp(z) - z at the true class, "
-    "and take the largest logit of each row out of the sum before you take exponentials."
+    "and take the largest logit of each row out of the sum before you take exponentials. One maximum for all rows does "
+    "not do: in a row that lies far below it all exponentials are 0, and the logarithm of 0 is minus infinity."
 )
 def exponentials_not_shifted(logits, labels):
     with quiet():
@@ -1694,8 +1695,9 @@ def largest_probability(X, W, b):
 
 
 @wrong_class(
-    "Your softmax overflows: e^1000 is infinite, and argmax takes the first nan for the largest number. Softmax keeps "
-    "the order, so it is not needed to decide: take the argmax of the logits."
+    "You turn logits into probabilities first, and there large logits are lost. In a softmax e^1000 is infinite, and "
+    "argmax takes the first nan for the largest number; with a sigmoid for each class all of them round to 1. Neither "
+    "is needed to decide: take the argmax of the logits."
 )
 def softmax_that_overflows(X, W, b):
     with quiet():

@@ -337,8 +337,8 @@ def matmul_as_dots(rng):
 
 
 @matmul_as_dots.misconception(
-    "The numbers are right, but dot was not called once for each entry: NumPy did the work. Here you build the product "
-    "yourself: entry (i, j) is dot(row i of X, column j of W)."
+    "The numbers are right, but dot was not called once for each entry: something else multiplied and added. Here you "
+    "build the product with the dot that you are given: entry (i, j) is dot(row i of X, column j of W)."
 )
 def the_operator(X, W, dot):
     return X @ W
@@ -766,8 +766,8 @@ def additivity_only(f, x, z, c):
 
 
 @is_linear.misconception(
-    "You test multiples alone. Sums must be kept too: x times its first entry over its last keeps every multiple and "
-    "no sum. Test f(x + z) = f(x) + f(z) as well."
+    "You test multiples alone (x + x is one, too). Sums must be kept too: x times its first entry over its last keeps "
+    "every multiple and no sum. Test f(x + z) = f(x) + f(z) as well."
 )
 def multiples_only(f, x, z, c):
     return np.allclose(f(c * x), c * f(x))

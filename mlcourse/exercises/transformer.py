@@ -805,7 +805,8 @@ def stream_changed(x, block, n_heads):
 
 
 @pre_norm_block.always(
-    "However large the scores are, nothing is seen of the future. A mask of -100 or -10000 is no minus infinity: a "
+    "However large the scores are, the result is a number, and nothing of the future is in it. Exponentials of large "
+    "scores overflow: take the largest score of each row out first. A mask of -100 or -10000 is no minus infinity: a "
     "score that is larger gets through."
 )
 def causal_with_large_scores(call, rng):
@@ -1493,7 +1494,8 @@ for name, hint, changed in (
     ),
     (
         "probabilities_divided",
-        DIVIDE_LOGITS + "Dividing the probabilities and rescaling them changes nothing.",
+        DIVIDE_LOGITS + "You do not use it, or you divide the probabilities, which changes nothing once they are "
+        "rescaled.",
         sample_by(lambda logits, tau: shares(torch.softmax(logits, -1) / tau)),
     ),
     (
@@ -2473,7 +2475,8 @@ for name, hint, changed in (
     ),
     (
         "second_bias_alone",
-        "The first bias of the feed-forward network is missing: b_1 has 4 C numbers in each block.",
+        "4 C numbers are missing in each block. Either you left out the first bias of the feed-forward network, b_1, "
+        "or the two norms, with a gain and a shift of C numbers each. Both belong to the count.",
         count_by(biases=1),
     ),
     (

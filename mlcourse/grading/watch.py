@@ -23,7 +23,7 @@ from typing import Any
 from mlcourse.grading.calling import ShortcutUsedError, is_library
 from mlcourse.grading.forbidden import UNKNOWN, resolve
 
-SWITCHES = ("sys.setprofile", "threading.setprofile", "_lsprof.Profiler.enable")
+SWITCH = "threading.setprofile"  # for threads to come; what is set for this one is seen at the end of the block
 START_OF_A_THREAD = Thread._bootstrap_inner.__code__  # type: ignore[attr-defined]  # it has itself watched
 SWITCHED_OFF = (
     "Your notebook changes, while your code is tried, which function is told of its calls (a profiler, or a recursion "
@@ -71,7 +71,7 @@ class Watch:
         self.previous = getprofile()
         self.event = self._event  # one object, which can be told from any other
         self.mode = None
-        if self.table.natives.keys() - {target.short for target in self.table.switches} and "torch" in sys.modules:
+        if self.table.natives and "torch" in sys.modules:
             self.mode = _mode_of_torch()(self)
             self.mode.__enter__()
         setprofile_of_threads(self.event)
@@ -99,7 +99,7 @@ class Watch:
                 table.refresh()
             target = table.codes.get(id(frame.f_code))
             if target is not None and target.is_called_by_submission(frame.f_back):
-                self.tell(SWITCHED_OFF if target in table.switches else target.name)
+                self.tell(SWITCHED_OFF if target.name == SWITCH else target.name)
         elif event == "c_call":
             self.called(argument, frame)
 
@@ -107,7 +107,7 @@ class Watch:
         """Take note of a call of a function without code of Python."""
         for target in self.table.natives.get(getattr(function, "__name__", ""), ()):
             if target.is_native(function) and target.is_called_by_submission(caller):
-                self.tell(SWITCHED_OFF if target in self.table.switches else target.name)
+                self.tell(target.name)
 
     def tell(self, name: str) -> None:
         """End the attempt because of this."""
@@ -163,8 +163,6 @@ class Target:
         if caller is None:
             return True
         code = caller.f_code
-        if code is Watch.__exit__.__code__:
-            return False
         return not (_is_of_library(caller) and self.namers.intersection(code.co_names + code.co_freevars))
 
 
@@ -188,9 +186,7 @@ class Table:
         self.missing = list(names)
         self.codes: dict[int, Target] = {}
         self.natives: dict[str, list[Target]] = {}
-        self.switches = [Target(name, resolve(name), frozenset()) for name in SWITCHES]
-        for target in self.switches:
-            self._add(target)
+        self._add(Target(SWITCH, setprofile_of_threads, frozenset()))
 
     def refresh(self) -> None:
         """Look for what was missing. What was found stays, whatever a notebook puts in the place of a module."""

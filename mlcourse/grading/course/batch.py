@@ -15,11 +15,12 @@ from sqlalchemy.exc import OperationalError
 from tqdm import tqdm
 
 from mlcourse.grading.by_hand import graded_by_hand
+from mlcourse.grading.course.earlier import fingerprint_of
 from mlcourse.grading.course.job import failed, grader_failed
 from mlcourse.grading.course.layout import Handed, submissions
 from mlcourse.grading.course.pool import grade_here
 from mlcourse.grading.course.tasks import Done, Job, Setting
-from mlcourse.grading.course.writer import CourseError, Writer, course_config, fingerprint_of
+from mlcourse.grading.course.writer import CourseError, Writer, course_config
 from mlcourse.grading.results import CourseResult, SubmissionResult
 from mlcourse.grading.sandbox.limits import Limits
 from mlcourse.grading.sandbox.parent import require_isolation

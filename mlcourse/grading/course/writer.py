@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
-import inspect
 import json
 import os
 import shutil
@@ -19,19 +17,20 @@ from typing import Any
 import nbformat
 from filelock import BaseFileLock, FileLock, Timeout
 from nbconvert.preprocessors import ClearMetadataPreprocessor
-from nbgrader.api import Comment, Grade, Gradebook, MissingEntry
+from nbgrader.api import Grade, Gradebook, MissingEntry
 from nbgrader.plugins import LateSubmissionPlugin
-from nbgrader.preprocessors import AssignLatePenalties, LimitOutput, SaveAutoGrades
+from nbgrader.preprocessors import AssignLatePenalties, LimitOutput
 from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError, SAWarning
 from sqlalchemy.orm import joinedload
 from traitlets.config import Config, PyFileConfigLoader
 
 from mlcourse.grading.course.copied import is_harmless
+from mlcourse.grading.course.earlier import result_from, source_of
 from mlcourse.grading.course.layout import Handed
 from mlcourse.grading.course.restore import released_cells
 from mlcourse.grading.course.tasks import Done, ReleasedCell
-from mlcourse.grading.report import Report
+from mlcourse.grading.course.transaction import OneTransaction, Penalties, Save, WithoutCommit
 from mlcourse.grading.results import SubmissionResult
 
 CONFIG = "nbgrader_config.py"
@@ -278,15 +277,6 @@ def _copy(content: bytes, path: Path) -> None:
             raise
 
 
-def result_from(entry: dict[str, Any]) -> SubmissionResult:
-    """Return a result from its entry in a file."""
-    reports = [
-        Report(item["name"], item["score"], item["max_score"], item["status"], item["feedback"], item["misconception"])
-        for item in entry["exercises"]
-    ]
-    return SubmissionResult(entry["student"], entry["status"], entry["seconds"], entry["message"], reports)
-
-
 def locked(course: Path) -> BaseFileLock:
     """Return the lock of a course, taken; the system takes it back when this process ends, however that comes.
 
@@ -331,116 +321,3 @@ def course_config(course: Path) -> Config:
         raise CourseError(
             f"The file {course / CONFIG} could not be read ({type(error).__name__}: {error}). Mend it and grade again."
         ) from error
-
-
-class WithoutCommit:
-    """A session of a gradebook that writes what is changed, and commits nothing."""
-
-    def __init__(self, session: Any) -> None:
-        self.session = session
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.session, name)
-
-    def commit(self) -> None:
-        """Write what is changed, within the transaction."""
-        self.session.flush()
-
-
-class OneTransaction:
-    """A gradebook whose commits wait until the whole submission is written."""
-
-    def __init__(self, gradebook: Gradebook) -> None:
-        self.gradebook = gradebook
-        self.db = self
-        self.rows: dict[Any, dict[str, Any]] = {Grade: {}, Comment: {}}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.gradebook, name)
-
-    def commit(self) -> None:
-        """Do nothing: what has changed is written by `together`."""
-
-    @contextmanager
-    def together(self, notebook: str, assignment: str, student: str) -> Iterator[None]:
-        """Read all grades and comments of a submission in one go, and write what is changed within in one go."""
-        place = self.gradebook.find_submission_notebook(notebook, assignment, student).id
-        for table in self.rows:
-            found = self.gradebook.db.query(table).options(joinedload(table.cell)).filter(table.notebook_id == place)
-            self.rows[table] = {row.name: row for row in found}
-        with self.gradebook.db.no_autoflush:
-            yield
-        self.gradebook.db.flush()
-        self.gradebook.db.expire_all()  # scores that were read before are sums of old marks
-
-    def find_grade(self, cell: str, *where: str) -> Grade:
-        """Return the grade of one cell."""
-        return self.rows[Grade].get(cell) or self.gradebook.find_grade(cell, *where)
-
-    def find_comment(self, cell: str, *where: str) -> Comment:
-        """Return the comment on one cell."""
-        return self.rows[Comment].get(cell) or self.gradebook.find_comment(cell, *where)
-
-    def __enter__(self) -> OneTransaction:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Leave the gradebook open for the next submission."""
-
-
-class Save(SaveAutoGrades):
-    """nbgrader's step, with a gradebook that is open already."""
-
-    def __init__(self, gradebook: OneTransaction, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.gradebook = gradebook
-
-    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
-        """Save the grades of every cell."""
-        about = resources["nbgrader"]
-        self.notebook_id, self.assignment_id = about["notebook"], about["assignment"]
-        self.student_id = about["student"]
-        with self.gradebook.together(self.notebook_id, self.assignment_id, self.student_id):
-            for index, cell in enumerate(nb.cells):
-                nb.cells[index], resources = self.preprocess_cell(cell, resources, index)
-        return nb, resources
-
-
-class Penalties(AssignLatePenalties):
-    """nbgrader's step, with a gradebook that is open already."""
-
-    def __init__(self, gradebook: OneTransaction, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.shared = gradebook
-
-    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
-        """Set the penalty of a submission that came late."""
-        about = resources["nbgrader"]
-        self.init_plugin()
-        submission = self.shared.find_submission(about["assignment"], about["student"])
-        notebook = self.shared.find_submission_notebook(about["notebook"], about["assignment"], about["student"])
-        notebook.late_submission_penalty = None
-        if submission.total_seconds_late > 0:
-            penalty = self.plugin_inst.late_submission_penalty(
-                about["student"], notebook.score, submission.total_seconds_late
-            )
-            if penalty is not None:
-                notebook.late_submission_penalty = self._check_late_penalty(notebook, penalty)
-        return nb, resources
-
-
-def source_of(kind: type) -> str:
-    """Return the text of a class that a course brings along; its name where there is no text."""
-    try:
-        return inspect.getsource(kind)
-    except (OSError, TypeError):
-        return kind.__qualname__
-
-
-def fingerprint_of(handed: Handed, *decides: Any) -> str:
-    """Return by what a later run knows that a submission, and what else decides its marks, has not changed since."""
-    digest = hashlib.sha256(handed.content)
-    for name, content in handed.files()[0].items():
-        digest.update(repr((name, len(content))).encode() + content)
-    digest.update(repr((str(handed.stamp), *decides)).encode())
-    return digest.hexdigest()
