@@ -90,6 +90,25 @@ def r2_score(y, p):
 
 
 @isolated
+@pytest.mark.parametrize(
+    "heavy", ["deeper(np.empty(10_000_000))", "deeper()"], ids=["until the memory ends", "until the stack ends"]
+)
+def test_a_recursion_that_fails_is_an_error_and_no_shortcut(grader, heavy):
+    cell = f"""
+import sys
+import numpy as np
+def deeper(*given):
+    held = [np.empty(part.shape) for part in given]
+    return deeper(*given) + len(held)
+def r2_score(y, p):
+    sys.setrecursionlimit({10**9 if "empty" in heavy else 1000})
+    return {heavy}
+"""
+    report = graded(grader, FIRST, cell, CHECK)["linear_regression.r2_score"]
+    assert (report.score, report.status) == (0.0, "error")
+
+
+@isolated
 def test_a_thread_is_watched_and_no_shortcut(grader):
     thread = (
         "    threads.append(threading.Thread(target=time.sleep, args=(60,), daemon=True))\n    threads[-1].start()\n"

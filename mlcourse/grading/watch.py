@@ -61,6 +61,7 @@ class Watch:
     def __init__(self, names: tuple[str, ...], found: Callable[[str], None] | None = None) -> None:
         self.found = found
         self.used: str | None = None
+        self.switched = False
         self.table = table_of(names)
         self.previous: Any = None
         self.mode: Any = None
@@ -68,7 +69,7 @@ class Watch:
     def __enter__(self) -> Watch:
         if self.table.modules != len(sys.modules):
             self.table.refresh()
-        self.previous = getprofile()
+        self.previous, self.switched = getprofile(), False
         self.event = self._event  # one object, which can be told from any other
         self.mode = None
         if self.table.natives and "torch" in sys.modules:
@@ -80,7 +81,7 @@ class Watch:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        still = getprofile() is self.event
+        still = getprofile() is self.event and not self.switched
         _WATCHING.remove(self)
         setprofile(self.previous if callable(self.previous) else None)
         setprofile_of_threads(None)  # which is how it is switched off
@@ -121,11 +122,15 @@ _WATCHING: list[Watch] = []
 
 
 def guard_the_switch() -> None:
-    """Have Python ask, for as long as this process lives, before anybody switches a watch off, also from C."""
+    """Have Python tell, for as long as this process lives, when a watch is switched off, also from C.
+
+    That is no proof of a bad intent: Python itself does it where the memory or the stack ends. Such a call ends with an
+    error, and only who returns a value all the same has hidden something.
+    """
 
     def asked(event: str, _: tuple[Any, ...]) -> None:
         if event == "sys.setprofile" and _WATCHING and sys._getframe(1).f_code is not START_OF_A_THREAD:
-            _WATCHING[-1].tell(SWITCHED_OFF)
+            _WATCHING[-1].switched = True
 
     sys.addaudithook(asked)
 
