@@ -631,6 +631,7 @@ class TestErrors:
         self.raises(ValueError, ["X has p = 3", "Z has p = 4"], empirical_ntk, X, torch.ones(2, 4), W, b, v)
         self.raises(TypeError, ["X must hold floating", "int64"], jacobian, torch.ones(2, 4).long(), W, b, v)
         whole = torch.ones(2, 4).long()
+        self.raises(TypeError, ["X must hold floating"], empirical_ntk, whole, torch.ones(2, 4), W, b, v)
         self.raises(TypeError, ["Z must hold floating"], empirical_ntk, torch.ones(2, 4), whole, W, b, v)
 
     def test_networks(self, rng):
@@ -657,7 +658,8 @@ class TestErrors:
         self.raises(ValueError, ["alpha = 0.0"], gradient_descent, net, X, t, 0.1, 1, alpha=0.0)
         words = ["outputs has C = 1", "t has C = 2"]
         self.raises(ValueError, words, gradient_descent, net, X, torch.ones(5, 2), 0.1, 1)
-        self.raises(ValueError, ["alpha must be positive", "-1.0"], laziness, net, X, t, -1.0, rng)
+        for alpha in (-1.0, 0.0):
+            self.raises(ValueError, ["alpha must be positive", str(alpha)], laziness, net, X, t, alpha, rng)
         self.raises(ValueError, words, laziness, net, X, torch.ones(5, 2), 1.0, rng)
 
     def test_predictions(self):

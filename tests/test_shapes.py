@@ -148,6 +148,10 @@ def test_random_cosines_are_those_of_normal_vectors_from_the_generator():
     np.testing.assert_allclose(shapes.cosines_of_random_pairs(4, 6, np.random.default_rng(3)), expected, atol=1e-12)
 
 
+def test_no_pairs_have_no_cosines():
+    assert shapes.cosines_of_random_pairs(5, 0, np.random.default_rng(0)).shape == (0,)
+
+
 def test_random_cosines_depend_on_the_generator_alone():
     draws = [shapes.cosines_of_random_pairs(5, 8, np.random.default_rng(seed)) for seed in (1, 1, 2)]
     np.testing.assert_array_equal(draws[0], draws[1])
