@@ -184,6 +184,18 @@ def test_page_fits_a_phone(name: str, phone: Reader) -> None:
         assert image.bounding_box()["width"] <= PHONE["width"]
 
 
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_figures_open_larger_on_a_phone(name: str, phone: Reader) -> None:
+    page = phone.open(name)
+    figures = page.locator("article .cell_output img").all()
+    assert figures
+    for figure in figures:
+        alone = figure.evaluate("image => image.closest('a')?.href")
+        assert alone == figure.evaluate("image => image.src")
+        assert figure.get_attribute("alt")
+        assert figure.evaluate("image => image.naturalWidth") > 1.5 * figure.bounding_box()["width"]
+
+
 def test_timeline_leads_to_a_chapter(phone: Reader) -> None:
     page = phone.open("index")
     for name in CHAPTERS:

@@ -16,6 +16,7 @@ if str(ROOT) not in sys.path:
 from course.card import ChapterCard  # noqa: E402
 from course.citations import letter_years, register_citation_style  # noqa: E402
 from course.exercises import ChapterExercises  # noqa: E402
+from course.figures import open_figures  # noqa: E402
 from course.numbers import number_by_page  # noqa: E402
 from course.punctuation import KeepPunctuation  # noqa: E402
 from course.repository import show_repository_buttons  # noqa: E402
@@ -33,6 +34,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_post_transform(KeepPunctuation)
     app.connect("config-inited", show_repository_buttons)
     app.connect("builder-inited", letter_years, priority=900)  # after sphinxcontrib.bibtex has read its files
+    app.connect("doctree-read", open_figures)
     app.connect("env-check-consistency", number_by_page)
     register_citation_style()
     register_reference_style()
