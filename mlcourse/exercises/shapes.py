@@ -303,7 +303,7 @@ def huge_and_tiny_rows(call, rng):
 
 
 def product_and_its_origin(candidate, X, W):
-    returned = []
+    returned: list[float] = []
 
     def checked(x, w):
         if np.ndim(x) != 1 or np.ndim(w) != 1 or len(x) != len(w):
