@@ -850,3 +850,92 @@ def test_a_number_on_the_diagonal_is_found_for_every_seed(number, seed):
     report = evaluate("logistic_regression.newton_step", safe_to_invert, seed)
     assert report.score == 0
     assert "small number to the diagonal" in " ".join(report.feedback.split())
+
+
+def sum_of_exponentials(z, axis):
+    c = z.max(axis=axis, keepdims=True)
+    return (c + np.exp(z - c).sum(axis=axis, keepdims=True)).reshape(np.delete(z.shape, axis))
+
+
+def binary_logarithm(z, axis):
+    with np.errstate(over="ignore", divide="ignore"):
+        return np.log2(np.sum(np.exp(z), axis))
+
+
+def common_logarithm(z, axis):
+    c = np.expand_dims(z.max(axis), axis)
+    return np.squeeze(c, axis) + np.log10(np.exp(z - c).sum(axis))
+
+
+def logarithm_of_one_more(z, axis):
+    c = np.expand_dims(z.max(axis), axis)
+    return np.squeeze(c, axis) + np.log1p(np.exp(z - c).sum(axis))
+
+
+def clipped(z):
+    return np.clip(0.5 + 0.5 * np.tanh(z / 2), 1e-7, 1 - 1e-7)
+
+
+def shares_above_the_smallest(z, axis):
+    with np.errstate(over="ignore", invalid="ignore"):
+        powers = np.exp(z - np.min(z, axis=axis, keepdims=True))
+        return powers / np.sum(powers, axis=axis, keepdims=True)
+
+
+def shares_below_one_maximum(logits):
+    with np.errstate(invalid="ignore"):
+        powers = np.exp(logits - np.max(logits))
+        return powers / np.sum(powers, axis=1, keepdims=True)
+
+
+def loss_below_one_maximum(logits, labels):
+    with np.errstate(divide="ignore"):
+        return float(-np.log(shares_below_one_maximum(logits)[np.arange(len(labels)), labels]).mean())
+
+
+def gradient_below_one_maximum(logits, labels):
+    slopes = shares_below_one_maximum(logits)
+    slopes[np.arange(len(labels)), labels] -= 1
+    return slopes / len(labels)
+
+
+def newton_steps(number):
+    def steps(A, y, theta):
+        for _ in range(number):
+            p = 1 / (1 + np.exp(-A @ theta))
+            theta = theta - np.linalg.inv(A.T * (p * (1 - p)) @ A) @ A.T @ (p - y)
+        return theta
+
+    return steps
+
+
+def decisions_with_minus(X, weights, intercept, threshold):
+    return (1 / (1 + np.exp(-(X @ weights - intercept))) >= threshold).astype(np.int64)
+
+
+def classes_with_minus(X, W, b):
+    return (X @ W - b).argmax(axis=1)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize(
+    ("name", "answer", "known"),
+    [
+        ("sigmoid", clipped, "clipped_at_1e_7"),
+        ("softmax", shares_above_the_smallest, "smallest_subtracted"),
+        ("logsumexp", binary_logarithm, "logarithm_to_base_two_and_nothing_taken_out"),
+        ("logsumexp", common_logarithm, "logarithm_to_base_ten"),
+        ("logsumexp", logarithm_of_one_more, "one_added_to_the_sum"),
+        ("logsumexp", sum_of_exponentials, "no_logarithm"),
+        ("cross_entropy_from_logits", loss_below_one_maximum, "one_maximum_for_all"),
+        ("cross_entropy_gradient", gradient_below_one_maximum, "one_maximum_for_all"),
+        ("predict", (decisions_with_minus, classes_with_minus), "both_intercepts_subtracted"),
+        ("newton_step", newton_steps(2), "two_steps"),
+        ("newton_step", newton_steps(12), "steps_until_nothing_changes"),
+        ("newton_step", newton_steps(30), "steps_until_nothing_changes"),
+    ],
+)
+@pytest.mark.parametrize("seed", [1805, 0, 1, 2, 3])
+def test_a_wrong_answer_in_another_style_is_recognized(name, answer, known, seed):
+    report = evaluate(f"logistic_regression.{name}", answer, seed)
+    assert (report.score, report.misconception) == (0, known), report.feedback

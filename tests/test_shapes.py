@@ -512,6 +512,13 @@ def filled_table(X, W, dot):
     return table
 
 
+def added_to_zeros(X, W, dot):
+    table = np.zeros((X.shape[0], W.shape[1]))
+    for j, i in np.ndindex(W.shape[1], X.shape[0]):
+        table[i, j] += dot(X[i, :], W[:, j])
+    return table
+
+
 def transposed_by_number_of_axes(images):
     return images.transpose((2, 0, 1) if images.ndim == 3 else (0, 3, 1, 2))
 
@@ -572,6 +579,7 @@ def with_a_column_of_ones(weights, biases):
         ("matmul_as_dots", along_axes),
         ("matmul_as_dots", vectorized_indices),
         ("matmul_as_dots", filled_table),
+        ("matmul_as_dots", added_to_zeros),
         ("to_channels_first", transposed_by_number_of_axes),
         ("to_channels_first", swapped_twice),
         ("to_channels_first", by_einsum),
@@ -639,6 +647,36 @@ def test_any_fixed_tolerance_is_recognized(tolerance, seed):
     assert (report.score, report.misconception) == (0, "fixed_tolerance"), report.feedback
 
 
+def dot_called_idly(X, W, dot):
+    for _ in range(X.shape[0] * W.shape[1]):
+        dot(X[0], W[:, 0])
+    return X @ W
+
+
+def dot_called_for_each_entry_and_dropped(X, W, dot):
+    for i, j in np.ndindex(X.shape[0], W.shape[1]):
+        dot(X[i], W[:, j])
+    return X @ W
+
+
+def offset_of_one_call_added_to_all(X, W, dot):
+    return X @ W + (dot(X[0], W[:, 0]) - X[0] @ W[:, 0])
+
+
+def first_row_by_dot(X, W, dot):
+    table = X @ W
+    table[0] = [dot(X[0], w) for w in W.T]
+    return table
+
+
+@pytest.mark.parametrize(("answer", "found"), [(first_row_by_dot, 2), (offset_of_one_call_added_to_all, 1)])
+def test_a_table_that_dot_made_only_in_part_says_what_was_seen_and_expected(answer, found):
+    report = evaluate("shapes.matmul_as_dots", answer)
+    assert (report.score, report.misconception) == (0, None)
+    said = " ".join(report.feedback.split())
+    assert f"you return '{found} of 4 entries are numbers that dot returned', expected '4 of 4" in said
+
+
 def weights_that_sum_to_one(f, x, z, c):
     return np.allclose(f(c * x + (1 - c) * z), c * f(x) + (1 - c) * f(z))
 
@@ -659,6 +697,8 @@ def test_the_function_that_fails_is_named():
         ("is_linear", lambda f, x, z, c: np.allclose(f(x + z), f(x) + f(z)) and np.allclose(f(2 * x), 2 * f(x)),
          "additivity_only"),
         ("matmul_as_dots", lambda X, W, dot: np.einsum("ik,kj->ij", X, W), "the_operator"),
+        ("matmul_as_dots", dot_called_idly, "the_operator"),
+        ("matmul_as_dots", dot_called_for_each_entry_and_dropped, "the_operator"),
         ("embed", lambda ids, table: table[ids - 1], "counted_from_one"),
         ("to_channels_first", lambda images: images.reshape(*images.shape[:-3], images.shape[-1], *images.shape[-3:-1]),
          "reshaped"),

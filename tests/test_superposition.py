@@ -826,6 +826,7 @@ def without_the_diagonal_of_the_dimensions(W):
     ("name", "answer", "known"),
     [
         ("toy_forward", lambda x, W, b: torch.relu(x @ W @ W.T + b[..., None, :]), "all_axes_reversed"),
+        ("toy_forward", lambda x, W, b: torch.abs(x @ W @ W.mT + b[..., None, :]), "absolute_value_for_relu"),
         ("toy_forward", lambda x, W, b: torch.relu(x @ W @ W.mT + b[:, None]), "bias_axis_from_the_front"),
         ("importance_loss", lambda x, y, i: (i.unsqueeze(-2) * (x - y) ** 2).mean(), "mean_over_everything"),
         ("importance_loss", lambda x, y, i: (i.unsqueeze(-2) * (x - y) ** 2).sum(2).mean(1), "axes_of_a_batch"),

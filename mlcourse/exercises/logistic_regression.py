@@ -265,6 +265,22 @@ def its_slope(z):
     return chance(z) * chance(-z)
 
 
+KEPT_AWAY_FROM_ZERO_AND_ONE = (
+    "You keep the probability away from 0 and 1 by a small number. People do that who take its logarithm afterwards, "
+    "and every chance below the number becomes wrong. At z = -1000 the sigmoid is 0 in float64: return it as it is."
+)
+
+
+def kept_away_from_zero_and_one(number):
+    return lambda z: np.clip(chance(z), number, 1 - number)
+
+
+for digits in (4, 5, 6, 7, 8):
+    sigmoid.misconception(KEPT_AWAY_FROM_ZERO_AND_ONE, f"clipped_at_1e_{digits}")(
+        kept_away_from_zero_and_one(10.0**-digits)
+    )
+
+
 @sigmoid.misconception(
     "The numbers are right, but the input has changed: with `out=z`, `z *= -1` or `z[...] = ` you write into the "
     "caller's array. Build a new one."
@@ -479,6 +495,26 @@ def always_axis_one_and_no_shift(z, axis):
 def no_shift(z, axis):
     with quiet():
         powers = np.exp(z)
+        return powers / powers.sum(axis=axis, keepdims=True)
+
+
+SMALLEST_SUBTRACTED = (
+    "You subtract the SMALLEST logit. That changes no share either, but it makes the others larger still: they "
+    "overflow, and infinity over infinity is nan. Subtract the largest logit of {}, and the largest exponent is 0."
+)
+
+
+@softmax.misconception(SMALLEST_SUBTRACTED.format("each slice"))
+def smallest_subtracted(z, axis):
+    with quiet():
+        powers = np.exp(z - z.min(axis=axis, keepdims=True))
+        return powers / powers.sum(axis=axis, keepdims=True)
+
+
+@softmax.misconception(SMALLEST_SUBTRACTED.format("each slice (not one number for the whole array)"))
+def smallest_of_all_subtracted(z, axis):
+    with quiet():
+        powers = np.exp(z - z.min())
         return powers / powers.sum(axis=axis, keepdims=True)
 
 
@@ -747,6 +783,45 @@ def all_short_axes_removed(z, axis):
     return np.squeeze(log_sum(z, axis))
 
 
+OTHER_BASE = "You take the logarithm to base {}. Asked is the natural one, which undoes e^z: the result is in nats."
+ONE_MORE = (
+    "np.log1p(s) is the logarithm of 1 + s, so your sum has a 1 too many. It is made for sums of the form 1 + s with a "
+    "small s, as in the loss for two classes. Here the sum is complete."
+)
+NO_LOGARITHM = (
+    "The logarithm is missing: you stop at the sum of the exponentials. First the exponentials, then their sum, then "
+    "its logarithm."
+)
+OTHER_LOGARITHMS = {
+    "logarithm_to_base_two": (OTHER_BASE.format(2), np.log2),
+    "logarithm_to_base_ten": (OTHER_BASE.format(10), np.log10),
+    "one_added_to_the_sum": (ONE_MORE, np.log1p),
+    "no_logarithm": (NO_LOGARITHM, np.positive),
+}
+
+
+def with_another_logarithm(logarithm):
+    def shifted(z, axis):
+        top = z.max(axis=axis, keepdims=True)
+        return np.squeeze(top + logarithm(np.exp(z - top).sum(axis=axis, keepdims=True)), axis=axis)
+
+    return shifted
+
+
+def with_another_logarithm_and_nothing_taken_out(logarithm):
+    def unshifted(z, axis):
+        with quiet():
+            return logarithm(np.exp(z).sum(axis=axis))
+
+    return unshifted
+
+
+for name, (hint, logarithm) in OTHER_LOGARITHMS.items():
+    logsumexp.misconception(hint, name)(with_another_logarithm(logarithm))
+    declare = logsumexp.misconception(hint + TAKE_IT_OUT, f"{name}_and_nothing_taken_out")
+    declare(with_another_logarithm_and_nothing_taken_out(logarithm))
+
+
 @logsumexp.misconception(
     "You return z minus the result, the logarithms of the softmax. Asked is the logarithm of the sum itself, one "
     "number for each slice."
@@ -862,6 +937,7 @@ def cross_entropy_from_logits(rng):
     yield worked(logits=np.array([[0.0, 1000.0, 1.0], [2.0, 0.0, 0.0]]), labels=np.array([0, 0]))
     yield worked(logits=np.array([[1000.0, 1001.0, 999.0], [0.0, 0.0, 1.0]]), labels=np.array([1, 2]))
     yield worked(logits=np.array([[14.0, 0.0, 0.0], [0.0, 0.0, 0.0]]), labels=np.array([1, 2]))
+    yield worked(logits=np.array([[1000.0, 1001.0, 999.0], [1002.0, 1000.0, 1001.0]]), labels=np.array([0, 2]))
     for n, m in [(4, 3), (7, 5), (6, 2)]:
         logits, labels = scores(rng, n, m)
         yield random(logits=logits, labels=labels)
@@ -1102,13 +1178,24 @@ def softmax_twice(logits, labels):
 
 @cross_entropy_from_logits.misconception(
     "e^1000 is infinite, and with it the sum and its logarithm. Write the loss as logsumexp(z) - z at the true class, "
-    "and take the largest logit of each row out of the sum before you take exponentials. One maximum for all rows does "
-    "not do: in a row that lies far below it all exponentials are 0, and the logarithm of 0 is minus infinity."
+    "and take the largest logit of each row out of the sum before you take exponentials."
 )
 def exponentials_not_shifted(logits, labels):
     with quiet():
         powers = np.exp(logits)
         return -np.log(at(powers, labels) / powers.sum(axis=1)).mean()
+
+
+@cross_entropy_from_logits.misconception(
+    "You take the largest logit of the WHOLE matrix out of every row. In a row that lies far below it all exponentials "
+    "are 0, and the logarithm of 0 is minus infinity. Each row needs its own maximum: give max the axis of the "
+    "classes.",
+    "one_maximum_for_all",
+)
+def loss_with_one_maximum(logits, labels):
+    with quiet():
+        top = logits.max()
+        return (top + np.log(np.exp(logits - top).sum(axis=1)) - at(logits, labels)).mean()
 
 
 @cross_entropy_from_logits.misconception(
@@ -1463,6 +1550,17 @@ def softmax_not_shifted(logits, labels):
 
 
 @cross_entropy_gradient.misconception(
+    "You subtract the largest logit of the WHOLE matrix from every row. In a row that lies far below it all "
+    "exponentials are 0, and 0/0 is nan. Each row needs its own maximum: give max the axis of the classes.",
+    "one_maximum_for_all",
+)
+def gradient_with_one_maximum(logits, labels):
+    with quiet():
+        powers = np.exp(logits - logits.max())
+        return (powers / powers.sum(axis=1, keepdims=True) - truth(logits, labels)) / len(labels)
+
+
+@cross_entropy_gradient.misconception(
     "You added the examples up. Each logit of each example has a slope of its own: the result has the shape of the "
     "logits, (n, m)."
 )
@@ -1646,6 +1744,11 @@ def intercept_forgotten(X, weights, intercept, threshold):
     return right_predict(X, weights, 0.0, threshold)
 
 
+@wrong_threshold("You subtract the intercept in the first function. The log-odds are X w PLUS the intercept.")
+def intercept_subtracted(X, weights, intercept, threshold):
+    return right_predict(X, weights, -intercept, threshold)
+
+
 @wrong_threshold("You return probabilities. Asked are decisions: 0 or 1, as integers.")
 def probabilities_returned(X, weights, intercept, threshold):
     return chance(X @ weights + intercept)
@@ -1682,6 +1785,17 @@ def one_class_for_all(X, W, b):
 @wrong_class("The intercepts are missing: without b every class has the same logit at x = 0.")
 def intercepts_forgotten(X, W, b):
     return np.argmax(X @ W, axis=1)
+
+
+@wrong_class("You subtract the intercepts in the second function. The logits are X W PLUS b.")
+def intercepts_subtracted(X, W, b):
+    return np.argmax(X @ W - b, axis=1)
+
+
+predict.misconception(
+    "You subtract the intercepts, in both functions. They are added: X w PLUS the intercept, and X W PLUS b.",
+    "both_intercepts_subtracted",
+)((intercept_subtracted, intercepts_subtracted))
 
 
 @wrong_class("You return how large the largest logit is, not which class has it: argmax, not max.")
@@ -1766,16 +1880,28 @@ def newton_step(rng):
     yield worked(A=A.copy(), y=y.copy(), theta=np.array([np.log(2), 0.0]))
     yield worked(A=A.copy(), y=y.copy(), theta=np.array([0.0, np.log(3)]))
     for n, d in [(7, 2), (11, 3), (16, 4)]:
-        yield random(
-            A=rng.standard_normal((n, d)),
-            y=(rng.permutation(n) % 2).astype(float),
-            theta=0.6 * rng.standard_normal(d) + 0.3,
-        )
+        yield random(**with_a_minimizer(rng, n, d))
     yield edge(A=np.array([[1.0], [1.0], [1.0]]), y=np.array([1.0, 0.0, 1.0]), theta=np.array([0.0]))
     yield edge(A=np.array([[2.0]]), y=np.array([1.0]), theta=np.array([-1.5]))
     yield edge(A=rng.standard_normal((9, 3)), y=np.ones(9), theta=np.array([0.5, -0.5, 1.0]))
     # Measured in large units the curvature is small, and whatever is added to it counts.
     yield edge(A=1e-5 * rng.standard_normal((9, 3)), y=(rng.permutation(9) % 2).astype(float), theta=np.zeros(3))
+
+
+def with_a_minimizer(rng, n, d):
+    """Draw examples that no plane separates, and a theta from which repeated steps arrive."""
+    while True:
+        drawn = {
+            "A": rng.standard_normal((n, d)),
+            "y": (rng.permutation(n) % 2).astype(float),
+            "theta": 0.6 * rng.standard_normal(d) + 0.3,
+        }
+        try:
+            end = steps_until_nothing_changes(**drawn)
+        except np.linalg.LinAlgError:
+            continue
+        if np.abs(end).max() < 20 and np.abs(slope_and_curvature(drawn["A"], drawn["y"], end)[0]).max() < 1e-8:
+            return drawn
 
 
 def slope_and_curvature(A, y, theta):
@@ -1922,6 +2048,30 @@ def mean_slope_over_summed_curvature(A, y, theta):
 def summed_slope_over_mean_curvature(A, y, theta):
     g, H = slope_and_curvature(A, y, theta)
     return theta - np.linalg.solve(H / len(y), g)
+
+
+@newton_step.misconception(
+    "You take two steps. Asked is one: where the FIRST step from theta leads. The loop belongs to whoever calls you."
+)
+def two_steps(A, y, theta):
+    for _ in range(2):
+        theta = theta - np.linalg.solve(*slope_and_curvature(A, y, theta)[::-1])
+    return theta
+
+
+@newton_step.misconception(
+    "You repeat the step until nothing changes any more, and return the minimizer. Asked is one step: where the FIRST "
+    "one from theta leads. The loop belongs to whoever calls you."
+)
+def steps_until_nothing_changes(A, y, theta):
+    with quiet():
+        for _ in range(100):
+            g, H = slope_and_curvature(A, y, theta)
+            step = np.linalg.solve(H, g)
+            theta = theta - step
+            if np.linalg.norm(step) < 1e-10:
+                break
+    return theta
 
 
 @newton_step.misconception(

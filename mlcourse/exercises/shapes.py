@@ -302,17 +302,29 @@ def huge_and_tiny_rows(call, rng):
 # 2. matmul_as_dots
 
 
-def count_the_dots(candidate, X, W):
-    calls = []
+def product_and_its_origin(candidate, X, W):
+    returned: list[float] = []
 
-    def dot(x, w):
+    def checked(x, w):
         if np.ndim(x) != 1 or np.ndim(w) != 1 or len(x) != len(w):
             raise ValueError(f"dot takes two vectors of one length, but got shapes {np.shape(x)} and {np.shape(w)}.")
-        calls.append(1)
+        return x, w
+
+    def dot(x, w):
+        x, w = checked(x, w)
         return float(sum(float(a) * float(b) for a, b in zip(x, w, strict=True)))
 
+    def marked(x, w):  # a number that no product of these vectors is, and that no other call returns
+        checked(x, w)
+        returned.append(1000.5 + len(returned))
+        return returned[-1]
+
+    again = X.copy(), W.copy()
     table = candidate(X, W, dot)
-    return {"table": table, "dot was called once for each entry": len(calls) >= X.shape[0] * W.shape[1]}
+    other = candidate(*again, marked)  # calls alone prove nothing: dot may be called idly beside X @ W
+    found = int(np.isin(other, returned).sum()) if isinstance(other, np.ndarray) else 0
+    origin = f"{found} of {X.shape[0] * W.shape[1]} entries are numbers that dot returned"
+    return {"table": table, "the check of where the entries come from": origin}
 
 
 @exercise(
@@ -321,7 +333,7 @@ def count_the_dots(candidate, X, W):
     points=6,
     rtol=1e-6,
     atol=1e-9,
-    run=count_the_dots,
+    run=product_and_its_origin,
 )
 def matmul_as_dots(rng):
     """Matrix product, one dot product for each entry."""
@@ -337,8 +349,10 @@ def matmul_as_dots(rng):
 
 
 @matmul_as_dots.misconception(
-    "The numbers are right, but dot was not called once for each entry: something else multiplied and added. Here you "
-    "build the product with the dot that you are given: entry (i, j) is dot(row i of X, column j of W)."
+    "The numbers are right, but they do not come from the dot that you are given: something else multiplied and added. "
+    "We called your function once more with a dot that returns marked numbers, and found none of them in your table. "
+    "It is not enough to call dot and to drop what it returns: entry (i, j) is its answer for row i of X and column j "
+    "of W."
 )
 def the_operator(X, W, dot):
     return X @ W

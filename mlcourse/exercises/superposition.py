@@ -104,6 +104,14 @@ def relu_on_hidden(x, W, b):
 
 
 @toy_forward.misconception(
+    "You take the absolute value for ReLU. ReLU makes a negative number 0; the absolute value turns it over, so that a "
+    "shadow below zero, which should vanish, comes out as a feature."
+)
+def absolute_value_for_relu(x, W, b):
+    return readout(x, W, b).abs()
+
+
+@toy_forward.misconception(
     "There is one ReLU too many: you cut off before the bias is added, and again afterwards. A negative shadow then "
     "counts as nothing, and a positive bias is not weakened by it. Add the bias first, then apply ReLU once."
 )
