@@ -122,7 +122,27 @@ def test_a_time_is_read_however_it_was_written(tmp_path, content):
     assert read_timestamp(tmp_path) == (datetime.datetime(2020, 1, 3), "")
 
 
-@pytest.mark.parametrize("content", ["", "on Friday the 40th", "9" * 40 + "h-", None], ids=repr)
+@pytest.mark.parametrize(
+    "text",
+    ["12", "2020", "2020-01", "12-13", "Jan 3", "Friday", "10:30", "01/02/20", "200103", "12 10:30 UTC", "20200"],
+)
+def test_a_time_without_year_month_and_day_is_none(tmp_path, text):
+    (tmp_path / "timestamp.txt").write_text(text, encoding="utf-8")
+    stamp, doubt = read_timestamp(tmp_path)
+    assert stamp is None
+    assert "timestamp.txt could not be read as a year, a month and a day" in doubt
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2020-01-03", "20200103", "2020-01-03 00:00:00.000000 UTC", "2020-01-03T00:00:00Z", "Fri Jan 3 00:00:00 2020"],
+)
+def test_a_day_is_read_in_each_of_the_usual_ways(tmp_path, text):
+    (tmp_path / "timestamp.txt").write_text(text, encoding="utf-8")
+    assert read_timestamp(tmp_path) == (datetime.datetime(2020, 1, 3), "")
+
+
+@pytest.mark.parametrize("content", ["", "12", "on Friday the 40th", "9" * 40 + "h-", None], ids=repr)
 def test_a_time_that_cannot_be_read_is_said(course, content):
     path = course / "submitted" / "ada" / NAME / "timestamp.txt"
     path.unlink()
