@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 import sqlite3
@@ -21,6 +22,9 @@ from mlcourse.grading import companions
 from mlcourse.grading.course import batch, pool, writer
 from mlcourse.grading.course.batch import Order, grade_course
 from mlcourse.grading.course.job import failed, grade_job
+from mlcourse.grading.course.restore import RestoreCells, read_submission_text
+from mlcourse.grading.course.tasks import Job, Setting
+from mlcourse.grading.notebook import NotebookError, read_notebook
 from mlcourse.grading.sandbox.limits import Limits
 from tests.test_release import solved
 from tools.release import release
@@ -123,6 +127,46 @@ def test_whatever_lies_beside_a_notebook_all_are_graded(course, what):
     assert ("left out" in results["eve"].message) == (what in (_nested, _many_rooms))
     assert ("timestamp.txt could not be read" in results["eve"].message) == (what in (_time_without_end, _huge_time))
     assert [in_gradebook(course, student) for student in STUDENTS] == [36, 36, 36]
+
+
+def empty_cells(number):
+    """Return a notebook of nothing but empty cells, as its JSON says."""
+    cell = {"cell_type": "code", "source": "", "metadata": {}, "outputs": [], "execution_count": None}
+    return {"cells": [cell] * number, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+
+
+def sheets(number):
+    """Return the same as nbformat 3 has it."""
+    cell = {"cell_type": "code", "input": "", "metadata": {}, "outputs": [], "language": "python"}
+    halves = [{"cells": [cell] * (number // 2)}, {"cells": [cell] * (number - number // 2)}]
+    return {"worksheets": halves, "metadata": {}, "nbformat": 3, "nbformat_minor": 0}
+
+
+@pytest.mark.parametrize("made", [empty_cells, sheets])
+def test_a_notebook_with_too_many_cells_is_refused_before_it_is_read(course, made):
+    path = handed(course) / f"{NAME}.ipynb"
+    path.write_text(json.dumps(made(50_001)), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mlcourse.grading.course.restore.nbformat.reads", _never)
+        results = {"eve": grade_job(Setting(NAME, 3), Job("eve", path.name, path.read_bytes())).result}
+    results |= {name: item for name, item in grade(course).items() if name != "eve"}
+    words = f"{NAME}.ipynb has 50,001 cells, more than 2,000. Delete those that are not needed, and hand it in again."
+    assert (results["eve"].status, results["eve"].message) == ("failed", words)
+    assert {results[name].score for name in ("ada", "zoe")} == {36}
+    assert in_gradebook(course, "eve") == 0
+    with pytest.raises(NotebookError, match="has 50,001 cells, more than 2,000"):
+        read_notebook(path)
+
+
+def _never(*anything, **more):
+    raise AssertionError("this takes minutes")
+
+
+def test_nbgrader_refuses_too_many_cells_as_well_and_a_large_notebook_is_read():
+    about = {"nbgrader": {"notebook": NAME, "assignment": NAME, "student": "eve", "db_url": "sqlite:///none"}}
+    with pytest.raises(ValueError, match="has 2,001 cells, more than 2,000"):
+        RestoreCells().preprocess(nbformat.from_dict(empty_cells(2_001)), about)
+    assert len(read_submission_text(json.dumps(empty_cells(2_000)).encode(), f"{NAME}.ipynb").cells) == 2_000
 
 
 def test_a_folder_that_is_closed_is_left_out_and_named(course, monkeypatch):
