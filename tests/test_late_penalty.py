@@ -103,6 +103,38 @@ def test_who_was_in_time_is_not_graded_again_after_the_policy_changed(course):
     assert path.stat().st_mtime_ns == before
 
 
+def corrupt(folder):
+    (folder / f"{NAME}.ipynb").write_text("{", encoding="utf-8")
+
+
+def gone(folder):
+    (folder / f"{NAME}.ipynb").unlink()
+
+
+@pytest.mark.parametrize("config", [ZERO, OWN], ids=["zero", "by the hour"])
+@pytest.mark.parametrize("broken", [corrupt, gone])
+def test_what_cannot_be_read_has_the_penalty_of_its_own_time(course, broken, config):
+    (course / "nbgrader_config.py").write_text(config, encoding="utf-8")
+    assert graded(course)["ada"][1] > 0
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
+        for student in ("ada", "grace"):
+            gradebook.find_grade("explain_step_size", NAME, NAME, student).manual_score = 4
+        gradebook.db.commit()
+    for student, time in (("ada", "2020-01-01 12:00:00 UTC"), ("grace", "2020-01-02 03:00:00 UTC")):
+        folder = course / "submitted" / student / NAME
+        broken(folder)
+        (folder / "timestamp.txt").write_text(time, encoding="utf-8")
+    for _ in range(2):
+        found = graded(course)
+        assert (found["ada"][0], found["ada"][1] or 0) == (4, 0)  # what a person gave stays, and it came in time
+        assert found["grace"] == (4, 4 if config == ZERO else 3)
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
+        assert gradebook.find_submission(NAME, "ada").timestamp == datetime.datetime(2020, 1, 1, 12)
+        assert gradebook.find_grade("explain_step_size", NAME, NAME, "ada").needs_manual_grade
+    result = grade_course(Order(course, NAME, seed=3, isolation="none", silent=True))
+    assert {item.status for item in result.submissions} == {"failed"}
+
+
 TIME = "2020-01-03 00:00:00 UTC"
 
 

@@ -163,7 +163,8 @@ class Writer:
     def _save_nothing(self, student: str, news: bool) -> None:
         """Give no marks where nothing could be graded, as nbgrader does for a notebook that is missing.
 
-        What a person has given stays, and a person is asked to look at it again; once, not each time it is graded.
+        What a person has given stays, and a person is asked to look at it again; once, not each time it is graded. The
+        late penalty is that of this submission, not of the one before.
         """
         submission = self.gradebook.find_submission_notebook(self.assignment, self.assignment, student)
         news = news or any(grade.auto_score != 0 for grade in submission.grades)
@@ -171,6 +172,9 @@ class Writer:
             grade.auto_score = 0
             asked = news or grade.needs_manual_grade
             grade.needs_manual_grade = grade.manual_score is not None and asked
+        self.gradebook.db.flush()
+        self.gradebook.db.expire_all()  # the penalty depends on the score, which is a sum of old marks until then
+        Penalties(OneTransaction(self.gradebook), config=self.config).preprocess(None, self._about(student))
 
     def _target(self, student: str) -> Path:
         return self.course / "autograded" / student / self.assignment
