@@ -27,7 +27,8 @@ from mlcourse.grading.course.tasks import Job, Setting
 from mlcourse.grading.notebook import NotebookError, read_notebook
 from mlcourse.grading.sandbox.limits import Limits
 from tests.test_release import solved
-from tools.release import release
+from tools.release import open_course, release, succeed
+from tools.sample import SAMPLES, fill, marks
 
 NAME = "linear_regression"
 STUDENTS = ("ada", "eve", "zoe")
@@ -167,6 +168,59 @@ def test_nbgrader_refuses_too_many_cells_as_well_and_a_large_notebook_is_read():
     with pytest.raises(ValueError, match="has 2,001 cells, more than 2,000"):
         RestoreCells().preprocess(nbformat.from_dict(empty_cells(2_001)), about)
     assert len(read_submission_text(json.dumps(empty_cells(2_000)).encode(), f"{NAME}.ipynb").cells) == 2_000
+
+
+def other_points(course, points):
+    """Release anew with other points, as an instructor does who changes them in source/."""
+    path = course / "source" / NAME / f"{NAME}.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        about = cell.metadata.get("nbgrader", {})
+        if about.get("grade_id") in points:
+            about["points"] = points[about["grade_id"]]
+    nbformat.write(notebook, path)
+    succeed(open_course(course).generate_assignment(NAME, force=True), "The release")
+
+
+def points_in(course, student):
+    return {mark.cell: (mark.score, mark.max_score) for mark in marks(course, NAME, student)}
+
+
+def test_points_are_those_of_the_gradebook_in_the_report_too(course):
+    change(course)
+    break_notebook(course, "zoe")
+    assert grade(course)["ada"].score == 36
+    other_points(course, {"check_r2_score": 12, "check_fit_ridge": 3.5, "check_reduce_loss": 0})
+    results = grade(course)  # what was graded with other points is no result of before
+    ada, eve, zoe = results["ada"], results["eve"], results["zoe"]
+    assert [(item.score, item.max_score) for item in (ada, eve, zoe)] == [(33.5, 33.5), (21.5, 33.5), (0, 33.5)]
+    assert "12 of 12 points" in next(report.feedback for report in ada.exercises if report.name.endswith("r2_score"))
+    for item in (ada, eve):
+        found = points_in(course, item.student)
+        for report in item.exercises:
+            cell = f"check_{report.name.partition('.')[2]}"
+            assert found[cell] == (report.score, report.max_score)
+    graded = points_in(course, "ada")
+    assert (graded["check_r2_score"], graded["check_fit_ridge"]) == ((12, 12), (3.5, 3.5))
+    assert in_gradebook(course, "zoe") == 0
+
+
+def test_nbgrader_gives_the_same_share_of_the_points_of_the_gradebook(course):
+    sample = handed(course, "sample")
+    sample.mkdir(parents=True)
+    nbformat.write(fill(course / "release" / NAME / f"{NAME}.ipynb", SAMPLES / f"{NAME}.py"), sample / f"{NAME}.ipynb")
+    other_points(course, {"check_r2_score": 12, "check_fit_ridge": 3.5})
+    api = open_course(course, isolation="none")
+    for student in ("ada", "sample"):
+        succeed(api.autograde(NAME, student), student)
+    by_nbgrader = {student: points_in(course, student) for student in ("ada", "sample")}
+    assert by_nbgrader["ada"]["check_r2_score"] == (12, 12)
+    assert by_nbgrader["sample"]["check_r2_score"] == (10, 12)  # five sixths, as of six
+    graded = nbformat.read(course / "autograded" / "sample" / NAME / f"{NAME}.ipynb", as_version=4)
+    shown = [str(output) for cell in graded.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert any("10 of 12 points" in text for text in shown)
+    grade(course, again=True)
+    assert {student: points_in(course, student) for student in by_nbgrader} == by_nbgrader
 
 
 def test_a_folder_that_is_closed_is_left_out_and_named(course, monkeypatch):

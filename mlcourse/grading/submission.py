@@ -12,7 +12,7 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import nbformat
@@ -89,7 +89,8 @@ class Grader:
         uses, modules = uses_of(assignment), modules_of(assignment)
         self.parent = parent or WarmParent(uses, modules, self.limits, isolation, secret)
         self.reader = Reader(self.parent)
-        self.exercises = chapter_exercises(assignment)  # while the sandbox imports the libraries
+        self.declared = chapter_exercises(assignment)  # while the sandbox imports the libraries
+        self.exercises = self.declared
         _one_thread()
         self.parent.watch({exercise.forbidden for exercise in self.exercises.values()})
 
@@ -103,12 +104,16 @@ class Grader:
         """End the warm parent."""
         self.parent.close()
 
-    def grade(self, notebook: Any, files: Mapping[str, bytes] | None = None) -> Graded:
+    def grade(
+        self, notebook: Any, files: Mapping[str, bytes] | None = None, points: Mapping[str, float] | None = None
+    ) -> Graded:
         """Grade a notebook (nbformat 4) and write all outputs into its cells.
 
-        ``files`` are those that lie beside it, by their paths.
+        ``files`` are those that lie beside it, by their paths; ``points`` what the gradebook gives for an exercise,
+        where that differs from what the exercise declares.
         """
         start = time.monotonic()
+        self.exercises = worth(self.declared, points or {})
         checks = find_checks(notebook, self.exercises)
         self.own_seed = self.seed if self.reveal else seed_of(self.seed, notebook, files or {})
         self.prepared = {}
@@ -183,6 +188,14 @@ class Grader:
         if not any(attempt.waits for attempt in attempts):
             session.finish()
         return attempts
+
+
+def worth(exercises: Mapping[str, Exercise], points: Mapping[str, float]) -> dict[str, Exercise]:
+    """Return exercises with the points of a gradebook, so that their reports and its marks say the same.
+
+    Only an instructor decides on points, and may do so after an exercise was declared.
+    """
+    return {name: replace(exercise, points=points.get(name, exercise.points)) for name, exercise in exercises.items()}
 
 
 def seed_of(seed: int, notebook: Any, files: Mapping[str, bytes]) -> int:
