@@ -223,6 +223,26 @@ def test_nbgrader_gives_the_same_share_of_the_points_of_the_gradebook(course):
     assert {student: points_in(course, student) for student in by_nbgrader} == by_nbgrader
 
 
+def forge(course, student):
+    """Hand in a check of one's own, and a copy of the real one below everything."""
+    path = handed(course, student) / f"{NAME}.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    ids = [cell.metadata.get("nbgrader", {}).get("grade_id") for cell in notebook.cells]
+    notebook.cells[ids.index("r2_score")].source = "def r2_score(y, predictions):\n    return 7.0"
+    check = notebook.cells[ids.index("check_r2_score")].source
+    notebook.cells.insert(ids.index("check_r2_score"), nbformat.v4.new_code_cell("def check(*any):\n    return 6.0"))
+    notebook.cells.append(nbformat.v4.new_code_cell(check))
+    nbformat.write(notebook, path)
+
+
+def test_a_copy_of_a_check_lets_no_submission_write_its_own_mark(course):
+    forge(course, "eve")
+    results = grade(course)
+    assert results["eve"].score == in_gradebook(course, "eve") == 30
+    succeed(open_course(course, isolation="none").autograde(NAME, "eve", force=True), "eve")
+    assert points_in(course, "eve")["check_r2_score"] == (0, 6)
+
+
 def test_a_folder_that_is_closed_is_left_out_and_named(course, monkeypatch):
     closed = handed(course) / "closed"
     closed.mkdir()

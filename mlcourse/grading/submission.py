@@ -214,20 +214,31 @@ def seed_of(seed: int, notebook: Any, files: Mapping[str, bytes]) -> int:
 
 
 def find_checks(notebook: Any, exercises: dict[str, Exercise]) -> list[CheckCell]:
-    """Return the checks of a notebook in order: for each exercise the last cell that is nothing but its check."""
+    """Return the checks of a notebook in order: for each exercise the last cell that is nothing but its check.
+
+    A cell to which a gradebook gives points comes before any other: what that cell shows becomes the mark, so that the
+    submission may not write it, whatever copies of the check stand below.
+    """
     found: dict[str, CheckCell] = {}
     position = 0
     candidates = []
     for cell in notebook.cells:
         if cell.cell_type == "code":
             candidates.append((cell, parse_check(str(cell.source))))
-    last = {parsed[0]: id(cell) for cell, parsed in candidates if parsed and parsed[0] in exercises}
+    checks = [(cell, parsed[0]) for cell, parsed in candidates if parsed and parsed[0] in exercises]
+    last = {name: id(cell) for cell, name in sorted(checks, key=lambda check: _has_points(check[0]))}
     for cell, parsed in candidates:
         if parsed and last.get(parsed[0]) == id(cell):
             found[parsed[0]] = CheckCell(cell, exercises[parsed[0]], parsed[1], position)
         else:
             position += 1
     return list(found.values())
+
+
+def _has_points(cell: Any) -> bool:
+    """Return whether the mark of a cell is what it shows."""
+    about = cell.metadata.get("nbgrader")
+    return isinstance(about, dict) and bool(about.get("grade")) and not about.get("solution")
 
 
 def parse_check(source: str) -> tuple[str, str] | None:
