@@ -11,17 +11,21 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import nbformat
 import pytest
 from click.testing import CliRunner
 from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.converters import Autograde
 
 from mlcourse.cli import main
 from mlcourse.grading import companions
 from mlcourse.grading.course import batch, pool, writer
 from mlcourse.grading.course.batch import Order, grade_course
+from mlcourse.grading.course.execute import IsolatedExecute
 from mlcourse.grading.course.job import failed, grade_job
+from mlcourse.grading.course.lock import CourseError, locked
 from mlcourse.grading.course.restore import RestoreCells, read_submission_text
 from mlcourse.grading.course.tasks import Job, Setting
 from mlcourse.grading.notebook import NotebookError, read_notebook
@@ -445,8 +449,8 @@ def _full(self):
 
 HOLDS = """
 import pathlib, sys, time
-from mlcourse.grading.course.writer import locked
-lock = locked(pathlib.Path(sys.argv[1]))
+from mlcourse.grading.course.lock import locked
+lock = locked(pathlib.Path(sys.argv[1]), *sys.argv[2:])
 print("held", flush=True)
 time.sleep(600)
 """
@@ -467,6 +471,59 @@ def test_two_runs_at_once_are_refused_and_a_killed_one_hinders_nobody(course):
     assert f"Another `mlcourse grade` is at work in {course}. Wait until it has ended" in refused.output
     assert in_gradebook(course, "ada") is None
     assert {item.score for item in grade(course).values()} == {36}
+
+
+@contextlib.contextmanager
+def held(course, *program):
+    """Have another process hold the lock of a course."""
+    with subprocess.Popen([sys.executable, "-c", HOLDS, str(course), *program], stdout=PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        yield other.pid
+        other.kill()
+
+
+def test_nbgrader_autograde_waits_for_nobody_and_says_who_is_at_work(course):
+    grade(course)
+    before, marks_before = written(course, "eve"), points_in(course, "eve")
+    change(course)
+    (handed(course) / "timestamp.txt").write_text("2026-03-01 12:00:00 UTC", encoding="utf-8")
+    with held(course) as process:
+        done = open_course(course, isolation="none").autograde(NAME, "eve", force=True)
+    assert not done["success"]
+    words = f"Another `mlcourse grade` is at work in {course}. Wait until it has ended (process {process} on "
+    assert words in done["log"]
+    assert (written(course, "eve"), points_in(course, "eve")) == (before, marks_before)
+    with opened(course) as gradebook:
+        assert gradebook.find_submission(NAME, "eve").timestamp is None
+
+
+def test_mlcourse_grade_says_that_nbgrader_is_at_work(course):
+    with held(course, "nbgrader autograde"):
+        refused = run(course)
+    assert refused.exit_code == 2
+    assert f"Another `nbgrader autograde` is at work in {course}. Wait until it has ended" in refused.output
+    assert in_gradebook(course, "ada") is None
+
+
+def test_one_nbgrader_autograde_holds_the_lock_for_all_its_students_and_gives_it_back(course, monkeypatch):
+    refused = []
+    original = IsolatedExecute.grade
+
+    def meanwhile(self, *what):
+        with pytest.raises(CourseError, match="Another `nbgrader autograde` is at work"):
+            locked(course)
+        refused.append(what[1])
+        return original(self, *what)
+
+    monkeypatch.setattr(IsolatedExecute, "grade", meanwhile)
+    api = open_course(course, isolation="none")
+    api.coursedir.assignment_id, api.coursedir.student_id = NAME, "*"
+    for number in (1, 2):  # formgrader's process grades again and again
+        converter = Autograde(coursedir=api.coursedir, parent=api, force=True)
+        converter.start()
+        assert refused == [NAME] * 3 * number
+        assert {in_gradebook(course, student) for student in STUDENTS} == {36}
+    grade(course)
 
 
 @pytest.mark.parametrize("how", ["EXCLUSIVE", "IMMEDIATE"])
