@@ -41,4 +41,4 @@ lint: $(READY)           ## style, and types of mlcourse
 	@$(BIN)/mypy
 
 clean:                   ## removes what is generated; never notebooks, submissions, marks or .venv
-	rm -rf _build source book/solutions book/common-mistakes.md book/open-questions.md .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf _build book/solutions book/common-mistakes.md book/open-questions.md .pytest_cache .mypy_cache .ruff_cache .hypothesis

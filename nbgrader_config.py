@@ -3,6 +3,7 @@
 from nbconvert.preprocessors import ClearMetadataPreprocessor, CSSHTMLHeaderPreprocessor
 from nbgrader import preprocessors as nb
 
+from mlcourse.grading.course.alone import OneAtATime
 from mlcourse.grading.course.copied import HarmlessFeedback
 from mlcourse.grading.course.execute import IsolatedExecute
 from mlcourse.grading.course.export import SafeCsvExport
@@ -23,6 +24,8 @@ c.ClearSolutions.text_stub = "*Write your answer here.*"
 c.ClearSolutions.begin_solution_delimeter = "### BEGIN SOLUTION"
 c.ClearSolutions.end_solution_delimeter = "### END SOLUTION"
 
+# One run at a time grades a course, be it of nbgrader or of mlcourse.
+c.Autograde.exporter_class = OneAtATime
 # Gives a notebook back the cells with which it was released, before nbgrader's own sanitizing.
 c.Autograde.sanitize_preprocessors = [
     RestoreCells,

@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import nbformat
 import pytest
 from click.testing import CliRunner
 from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.converters import Autograde
 
 from mlcourse.cli import main
 from mlcourse.grading import companions
 from mlcourse.grading.course import batch, pool, writer
 from mlcourse.grading.course.batch import Order, grade_course
+from mlcourse.grading.course.execute import IsolatedExecute
 from mlcourse.grading.course.job import failed, grade_job
+from mlcourse.grading.course.lock import CourseError, locked
+from mlcourse.grading.course.restore import RestoreCells, read_submission_text
+from mlcourse.grading.course.tasks import Job, Setting
+from mlcourse.grading.notebook import NotebookError, read_notebook
 from mlcourse.grading.sandbox.limits import Limits
 from tests.test_release import solved
-from tools.release import release
+from tools.release import open_course, release, succeed
+from tools.sample import SAMPLES, fill, marks
 
 NAME = "linear_regression"
 STUDENTS = ("ada", "eve", "zoe")
@@ -123,6 +132,119 @@ def test_whatever_lies_beside_a_notebook_all_are_graded(course, what):
     assert ("left out" in results["eve"].message) == (what in (_nested, _many_rooms))
     assert ("timestamp.txt could not be read" in results["eve"].message) == (what in (_time_without_end, _huge_time))
     assert [in_gradebook(course, student) for student in STUDENTS] == [36, 36, 36]
+
+
+def empty_cells(number):
+    """Return a notebook of nothing but empty cells, as its JSON says."""
+    cell = {"cell_type": "code", "source": "", "metadata": {}, "outputs": [], "execution_count": None}
+    return {"cells": [cell] * number, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+
+
+def sheets(number):
+    """Return the same as nbformat 3 has it."""
+    cell = {"cell_type": "code", "input": "", "metadata": {}, "outputs": [], "language": "python"}
+    halves = [{"cells": [cell] * (number // 2)}, {"cells": [cell] * (number - number // 2)}]
+    return {"worksheets": halves, "metadata": {}, "nbformat": 3, "nbformat_minor": 0}
+
+
+@pytest.mark.parametrize("made", [empty_cells, sheets])
+def test_a_notebook_with_too_many_cells_is_refused_before_it_is_read(course, made):
+    path = handed(course) / f"{NAME}.ipynb"
+    path.write_text(json.dumps(made(50_001)), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mlcourse.grading.course.restore.nbformat.reads", _never)
+        results = {"eve": grade_job(Setting(NAME, 3), Job("eve", path.name, path.read_bytes())).result}
+    results |= {name: item for name, item in grade(course).items() if name != "eve"}
+    words = f"{NAME}.ipynb has 50,001 cells, more than 2,000. Delete those that are not needed, and hand it in again."
+    assert (results["eve"].status, results["eve"].message) == ("failed", words)
+    assert {results[name].score for name in ("ada", "zoe")} == {36}
+    assert in_gradebook(course, "eve") == 0
+    with pytest.raises(NotebookError, match="has 50,001 cells, more than 2,000"):
+        read_notebook(path)
+
+
+def _never(*anything, **more):
+    raise AssertionError("this takes minutes")
+
+
+def test_nbgrader_refuses_too_many_cells_as_well_and_a_large_notebook_is_read():
+    about = {"nbgrader": {"notebook": NAME, "assignment": NAME, "student": "eve", "db_url": "sqlite:///none"}}
+    with pytest.raises(ValueError, match="has 2,001 cells, more than 2,000"):
+        RestoreCells().preprocess(nbformat.from_dict(empty_cells(2_001)), about)
+    assert len(read_submission_text(json.dumps(empty_cells(2_000)).encode(), f"{NAME}.ipynb").cells) == 2_000
+
+
+def other_points(course, points):
+    """Release anew with other points, as an instructor does who changes them in source/."""
+    path = course / "source" / NAME / f"{NAME}.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        about = cell.metadata.get("nbgrader", {})
+        if about.get("grade_id") in points:
+            about["points"] = points[about["grade_id"]]
+    nbformat.write(notebook, path)
+    succeed(open_course(course).generate_assignment(NAME, force=True), "The release")
+
+
+def points_in(course, student):
+    return {mark.cell: (mark.score, mark.max_score) for mark in marks(course, NAME, student)}
+
+
+def test_points_are_those_of_the_gradebook_in_the_report_too(course):
+    change(course)
+    break_notebook(course, "zoe")
+    assert grade(course)["ada"].score == 36
+    other_points(course, {"check_r2_score": 12, "check_fit_ridge": 3.5, "check_reduce_loss": 0})
+    results = grade(course)  # what was graded with other points is no result of before
+    ada, eve, zoe = results["ada"], results["eve"], results["zoe"]
+    assert [(item.score, item.max_score) for item in (ada, eve, zoe)] == [(33.5, 33.5), (21.5, 33.5), (0, 33.5)]
+    assert "12 of 12 points" in next(report.feedback for report in ada.exercises if report.name.endswith("r2_score"))
+    for item in (ada, eve):
+        found = points_in(course, item.student)
+        for report in item.exercises:
+            cell = f"check_{report.name.partition('.')[2]}"
+            assert found[cell] == (report.score, report.max_score)
+    graded = points_in(course, "ada")
+    assert (graded["check_r2_score"], graded["check_fit_ridge"]) == ((12, 12), (3.5, 3.5))
+    assert in_gradebook(course, "zoe") == 0
+
+
+def test_nbgrader_gives_the_same_share_of_the_points_of_the_gradebook(course):
+    sample = handed(course, "sample")
+    sample.mkdir(parents=True)
+    nbformat.write(fill(course / "release" / NAME / f"{NAME}.ipynb", SAMPLES / f"{NAME}.py"), sample / f"{NAME}.ipynb")
+    other_points(course, {"check_r2_score": 12, "check_fit_ridge": 3.5})
+    api = open_course(course, isolation="none")
+    for student in ("ada", "sample"):
+        succeed(api.autograde(NAME, student), student)
+    by_nbgrader = {student: points_in(course, student) for student in ("ada", "sample")}
+    assert by_nbgrader["ada"]["check_r2_score"] == (12, 12)
+    assert by_nbgrader["sample"]["check_r2_score"] == (10, 12)  # five sixths, as of six
+    graded = nbformat.read(course / "autograded" / "sample" / NAME / f"{NAME}.ipynb", as_version=4)
+    shown = [str(output) for cell in graded.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert any("10 of 12 points" in text for text in shown)
+    grade(course, again=True)
+    assert {student: points_in(course, student) for student in by_nbgrader} == by_nbgrader
+
+
+def forge(course, student):
+    """Hand in a check of one's own, and a copy of the real one below everything."""
+    path = handed(course, student) / f"{NAME}.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    ids = [cell.metadata.get("nbgrader", {}).get("grade_id") for cell in notebook.cells]
+    notebook.cells[ids.index("r2_score")].source = "def r2_score(y, predictions):\n    return 7.0"
+    check = notebook.cells[ids.index("check_r2_score")].source
+    notebook.cells.insert(ids.index("check_r2_score"), nbformat.v4.new_code_cell("def check(*any):\n    return 6.0"))
+    notebook.cells.append(nbformat.v4.new_code_cell(check))
+    nbformat.write(notebook, path)
+
+
+def test_a_copy_of_a_check_lets_no_submission_write_its_own_mark(course):
+    forge(course, "eve")
+    results = grade(course)
+    assert results["eve"].score == in_gradebook(course, "eve") == 30
+    succeed(open_course(course, isolation="none").autograde(NAME, "eve", force=True), "eve")
+    assert points_in(course, "eve")["check_r2_score"] == (0, 6)
 
 
 def test_a_folder_that_is_closed_is_left_out_and_named(course, monkeypatch):
@@ -327,8 +449,8 @@ def _full(self):
 
 HOLDS = """
 import pathlib, sys, time
-from mlcourse.grading.course.writer import locked
-lock = locked(pathlib.Path(sys.argv[1]))
+from mlcourse.grading.course.lock import locked
+lock = locked(pathlib.Path(sys.argv[1]), *sys.argv[2:])
 print("held", flush=True)
 time.sleep(600)
 """
@@ -349,6 +471,59 @@ def test_two_runs_at_once_are_refused_and_a_killed_one_hinders_nobody(course):
     assert f"Another `mlcourse grade` is at work in {course}. Wait until it has ended" in refused.output
     assert in_gradebook(course, "ada") is None
     assert {item.score for item in grade(course).values()} == {36}
+
+
+@contextlib.contextmanager
+def held(course, *program):
+    """Have another process hold the lock of a course."""
+    with subprocess.Popen([sys.executable, "-c", HOLDS, str(course), *program], stdout=PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        yield other.pid
+        other.kill()
+
+
+def test_nbgrader_autograde_waits_for_nobody_and_says_who_is_at_work(course):
+    grade(course)
+    before, marks_before = written(course, "eve"), points_in(course, "eve")
+    change(course)
+    (handed(course) / "timestamp.txt").write_text("2026-03-01 12:00:00 UTC", encoding="utf-8")
+    with held(course) as process:
+        done = open_course(course, isolation="none").autograde(NAME, "eve", force=True)
+    assert not done["success"]
+    words = f"Another `mlcourse grade` is at work in {course}. Wait until it has ended (process {process} on "
+    assert words in done["log"]
+    assert (written(course, "eve"), points_in(course, "eve")) == (before, marks_before)
+    with opened(course) as gradebook:
+        assert gradebook.find_submission(NAME, "eve").timestamp is None
+
+
+def test_mlcourse_grade_says_that_nbgrader_is_at_work(course):
+    with held(course, "nbgrader autograde"):
+        refused = run(course)
+    assert refused.exit_code == 2
+    assert f"Another `nbgrader autograde` is at work in {course}. Wait until it has ended" in refused.output
+    assert in_gradebook(course, "ada") is None
+
+
+def test_one_nbgrader_autograde_holds_the_lock_for_all_its_students_and_gives_it_back(course, monkeypatch):
+    refused = []
+    original = IsolatedExecute.grade
+
+    def meanwhile(self, *what):
+        with pytest.raises(CourseError, match="Another `nbgrader autograde` is at work"):
+            locked(course)
+        refused.append(what[1])
+        return original(self, *what)
+
+    monkeypatch.setattr(IsolatedExecute, "grade", meanwhile)
+    api = open_course(course, isolation="none")
+    api.coursedir.assignment_id, api.coursedir.student_id = NAME, "*"
+    for number in (1, 2):  # formgrader's process grades again and again
+        converter = Autograde(coursedir=api.coursedir, parent=api, force=True)
+        converter.start()
+        assert refused == [NAME] * 3 * number
+        assert {in_gradebook(course, student) for student in STUDENTS} == {36}
+    grade(course)
 
 
 @pytest.mark.parametrize("how", ["EXCLUSIVE", "IMMEDIATE"])

@@ -103,6 +103,38 @@ def test_who_was_in_time_is_not_graded_again_after_the_policy_changed(course):
     assert path.stat().st_mtime_ns == before
 
 
+def corrupt(folder):
+    (folder / f"{NAME}.ipynb").write_text("{", encoding="utf-8")
+
+
+def gone(folder):
+    (folder / f"{NAME}.ipynb").unlink()
+
+
+@pytest.mark.parametrize("config", [ZERO, OWN], ids=["zero", "by the hour"])
+@pytest.mark.parametrize("broken", [corrupt, gone])
+def test_what_cannot_be_read_has_the_penalty_of_its_own_time(course, broken, config):
+    (course / "nbgrader_config.py").write_text(config, encoding="utf-8")
+    assert graded(course)["ada"][1] > 0
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
+        for student in ("ada", "grace"):
+            gradebook.find_grade("explain_step_size", NAME, NAME, student).manual_score = 4
+        gradebook.db.commit()
+    for student, time in (("ada", "2020-01-01 12:00:00 UTC"), ("grace", "2020-01-02 03:00:00 UTC")):
+        folder = course / "submitted" / student / NAME
+        broken(folder)
+        (folder / "timestamp.txt").write_text(time, encoding="utf-8")
+    for _ in range(2):
+        found = graded(course)
+        assert (found["ada"][0], found["ada"][1] or 0) == (4, 0)  # what a person gave stays, and it came in time
+        assert found["grace"] == (4, 4 if config == ZERO else 3)
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
+        assert gradebook.find_submission(NAME, "ada").timestamp == datetime.datetime(2020, 1, 1, 12)
+        assert gradebook.find_grade("explain_step_size", NAME, NAME, "ada").needs_manual_grade
+    result = grade_course(Order(course, NAME, seed=3, isolation="none", silent=True))
+    assert {item.status for item in result.submissions} == {"failed"}
+
+
 TIME = "2020-01-03 00:00:00 UTC"
 
 
@@ -122,7 +154,27 @@ def test_a_time_is_read_however_it_was_written(tmp_path, content):
     assert read_timestamp(tmp_path) == (datetime.datetime(2020, 1, 3), "")
 
 
-@pytest.mark.parametrize("content", ["", "on Friday the 40th", "9" * 40 + "h-", None], ids=repr)
+@pytest.mark.parametrize(
+    "text",
+    ["12", "2020", "2020-01", "12-13", "Jan 3", "Friday", "10:30", "01/02/20", "200103", "12 10:30 UTC", "20200"],
+)
+def test_a_time_without_year_month_and_day_is_none(tmp_path, text):
+    (tmp_path / "timestamp.txt").write_text(text, encoding="utf-8")
+    stamp, doubt = read_timestamp(tmp_path)
+    assert stamp is None
+    assert "timestamp.txt could not be read as a year, a month and a day" in doubt
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2020-01-03", "20200103", "2020-01-03 00:00:00.000000 UTC", "2020-01-03T00:00:00Z", "Fri Jan 3 00:00:00 2020"],
+)
+def test_a_day_is_read_in_each_of_the_usual_ways(tmp_path, text):
+    (tmp_path / "timestamp.txt").write_text(text, encoding="utf-8")
+    assert read_timestamp(tmp_path) == (datetime.datetime(2020, 1, 3), "")
+
+
+@pytest.mark.parametrize("content", ["", "12", "on Friday the 40th", "9" * 40 + "h-", None], ids=repr)
 def test_a_time_that_cannot_be_read_is_said(course, content):
     path = course / "submitted" / "ada" / NAME / "timestamp.txt"
     path.unlink()

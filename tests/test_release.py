@@ -178,6 +178,27 @@ def test_a_release_that_somebody_wrote_into_is_kept(tmp_path, capsys):
     assert "It is kept as" in capsys.readouterr().out
 
 
+def test_a_source_that_an_instructor_wrote_into_is_kept(tmp_path, capsys):
+    (path,) = release(tmp_path, names=[ASSIGNMENT])
+    source = tmp_path / "source" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb"
+    first = source.read_bytes()
+    os.utime(path, (0, 0))
+    release(tmp_path, names=[ASSIGNMENT])
+    assert source.read_bytes() == first
+    assert "kept" not in capsys.readouterr().out, "the release's own file was taken for somebody's work"
+    for number, word in ((1, "twelve points"), (2, "a hint")):
+        notebook = nbformat.read(source, as_version=4)
+        notebook.cells[3].source = f"# {word}"
+        nbformat.write(notebook, source)
+        os.utime(path, (0, 0))
+        release(tmp_path, names=[ASSIGNMENT])
+        assert source.read_bytes() == first
+        goal = tmp_path / "kept" / "source" / f"{ASSIGNMENT}-{number}.ipynb"
+        assert word in goal.read_text(encoding="utf-8")
+        assert f"{source} had been changed since its release. It is kept as {goal}." in capsys.readouterr().out
+    assert sorted(item.name for item in (tmp_path / "source").iterdir()) == [".written.json", ASSIGNMENT]
+
+
 def test_a_new_release_leaves_everything_else_beside_the_notebook(tmp_path, capsys):
     (path,) = release(tmp_path, names=[ASSIGNMENT])
     mine = {"my_helper.py": "x = 1", "my_notes.ipynb": "{}", "figs/a.png": "picture", ".hidden": "secret"}
@@ -265,7 +286,7 @@ def test_an_unchanged_release_is_left_alone(tmp_path):
 def test_cleaning_spares_what_belongs_to_people():
     recipe = (ROOT / "Makefile").read_text(encoding="utf-8").split("\nclean:")[1]
     removed = recipe.split("rm -rf")[1].split("\n")[0].split()
-    for mine in ("release", "work", "kept", "submitted", "autograded", "feedback", "gradebook.db", ".venv"):
+    for mine in ("source", "release", "work", "kept", "submitted", "autograded", "feedback", "gradebook.db", ".venv"):
         assert mine not in removed
 
 

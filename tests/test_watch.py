@@ -134,6 +134,36 @@ def test_a_call_is_found(name):
     assert found(action) == expected
 
 
+def derived(w, x):
+    torch.sigmoid(x @ w).sum().backward()
+
+
+def derived_by_map(w, x):
+    list(map(torch.Tensor.backward, [torch.sigmoid(x @ w).sum()]))
+
+
+def derived_as_a_function(w, x):
+    torch.autograd.grad([torch.sigmoid(x @ w).sum()], [w])
+
+
+DERIVING = ("torch.Tensor.backward", "torch.autograd.backward", "torch.autograd.grad")
+
+
+@pytest.mark.parametrize("how", [derived, derived_by_map, derived_as_a_function])
+def test_derivatives_by_torch_are_found(how):
+    w, x = torch.ones(3, requires_grad=True), torch.ones(2, 3)
+    assert found(lambda: how(w, x), DERIVING) in DERIVING
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*")
+def test_what_torch_has_compiled_is_not_seen_so_that_words_have_to_forbid_it():
+    """Why a name that is forbidden stays so where a notebook has a method of that name."""
+    w, x = torch.ones(3, requires_grad=True), torch.ones(2, 3)
+    compiled = torch.jit.script(derived)
+    assert found(lambda: compiled(w, x), DERIVING) is None
+    assert w.grad is not None
+
+
 def test_an_object_that_was_made_before_is_found():
     module, ridge = torch.nn.Softmax(0), sklearn.linear_model.Ridge().fit(Y[:, None], Y)
     assert found(lambda: module(X)) == "torch.nn.Softmax"

@@ -52,6 +52,11 @@ REACHING = {
     "another name of the module": "from numpy.ma import sum as s",
     "a method": "def total(x): return x.softmax(0)",
     "an attribute of one's own with its name": "class A:\n    sum = 1\nnp.sum",
+    "a method of one's own with its name": "class A:\n    def softmax(self, axis): return self\nA().softmax(0)",
+    "compiled by torch under a name of one's own": (
+        "class A:\n    jit = script = 1\n    def softmax(self, axis): return self\n"
+        "@torch.jit.script\ndef total(x): return x.softmax(0)"
+    ),
     "a text": "def total(x): return eval('np.su' + 'm')(x)",
     "getattr": "getattr(np, 'su' + 'm')",
     "a dict": "vars(np)",

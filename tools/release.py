@@ -88,10 +88,23 @@ def write_source(name: str, course: Path, root: Path = ROOT) -> Path:
     for position, cell in enumerate(notebook.cells):
         # Stable ids, so that a release changes only when its text does.
         cell["id"] = cell.metadata.get("nbgrader", {}).get("grade_id", f"cell-{position}")
-    target = course / "source" / name / f"{name}.ipynb"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(notebook, target, version=4)
-    return target
+    return _place_source(notebook, name, course)
+
+
+def _place_source(notebook: Any, name: str, course: Path) -> Path:
+    """Write a source notebook, and keep the one that is there if an instructor has changed it."""
+    folder = course / "source"
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder))
+    try:
+        nbformat.write(notebook, draft / f"{name}.ipynb", version=4)
+        known = _remembered(folder)
+        before = {f"{name}.ipynb": known[name]} if name in known else {}
+        digests = place_release(draft, folder / name, before, course / "kept" / "source")
+        _remember(name, digests, folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return folder / name / f"{name}.ipynb"
 
 
 def open_course(course: Path, root: Path = ROOT, isolation: str = "auto") -> NbGraderAPI:
@@ -136,32 +149,32 @@ def _generate(api: NbGraderAPI, name: str, course: Path) -> None:
     api.coursedir.release_directory = str(draft.relative_to(course))
     try:
         succeed(api.generate_assignment(name, force=True, create=True), f"The release of {name}")
-        known = _remembered(course)
+        known = _remembered(course / "release")
         before = {path.removeprefix(f"{name}/"): mark for path, mark in known.items()}
         before |= {f"{name}.ipynb": known[name]} if name in known else {}
         digests = place_release(draft / name, course / "release" / name, before, course / "kept")
-        _remember(name, digests, course)
+        _remember(name, digests, course / "release")
     finally:
         api.coursedir.release_directory = "release"
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _remembered(course: Path) -> dict[str, str]:
+def _remembered(folder: Path) -> dict[str, str]:
     """Return the digest of each file as it was when it was released; none where the record cannot be read."""
     try:
-        found = json.loads((course / "release" / RECORD).read_text(encoding="utf-8"))
+        found = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def _remember(name: str, digests: dict[str, str], course: Path) -> None:
+def _remember(name: str, digests: dict[str, str], folder: Path) -> None:
     """Write down the digest of the notebook by its assignment's name, and those of other files by their paths."""
     found = {name if path == f"{name}.ipynb" else f"{name}/{path}": mark for path, mark in digests.items()}
-    record = course / "release" / RECORD
+    record = folder / RECORD
     draft = record.with_name(f"{RECORD}.{os.getpid()}")  # whole or not at all, also where the disk is full
     try:
-        draft.write_text(json.dumps(_remembered(course) | found, indent=1), encoding="utf-8")
+        draft.write_text(json.dumps(_remembered(folder) | found, indent=1), encoding="utf-8")
         os.replace(draft, record)
     finally:
         draft.unlink(missing_ok=True)
@@ -171,7 +184,7 @@ def _is_current(name: str, course: Path, root: Path, target: Path) -> bool:
     """Return whether a release is as it was written, newer than all that it is made of, and in the gradebook."""
     if not target.exists() or not (course / "gradebook.db").exists():
         return False
-    if digest(target) != _remembered(course).get(name):
+    if digest(target) != _remembered(course / "release").get(name):
         return False
     parts = [root / "solutions" / f"{name}.md", root / "_config.yml", root / "nbgrader_config.py", Path(__file__)]
     return target.stat().st_mtime > max(part.stat().st_mtime for part in parts)

@@ -49,6 +49,7 @@ CROSS_ENTROPY = (
 TRANSFORMS = ("grad", "grad_and_value", "vjp", "jvp", "jacrev", "jacfwd", "hessian", "linearize")
 AUTOGRAD = (
     *("torch.autograd.grad", "torch.autograd.backward", "torch.Tensor.backward", "torch.autograd.forward_ad"),
+    *("torch.Tensor.grad_fn", "torch.autograd.graph.get_gradient_edge"),  # from a result to what derives it, by steps
     *(f"torch.autograd.functional.{name}" for name in ("jacobian", "hessian", "vjp", "jvp", "hvp", "vhp")),
     *(f"torch.func.{name}" for name in TRANSFORMS),
     *(f"functorch.{name}" for name in TRANSFORMS),

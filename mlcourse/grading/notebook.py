@@ -24,6 +24,7 @@ from mlcourse.grading.by_hand import ByHand, graded_by_hand
 from mlcourse.grading.check import REPORT_FILE
 from mlcourse.grading.foresee import refused_for_its_text
 from mlcourse.grading.report import Report, write_report
+from mlcourse.grading.size import too_many_cells
 
 CELL_TIMEOUT = 60
 
@@ -96,6 +97,8 @@ def read_notebook(path: Path) -> Any:
         raise NotebookError(f"{path} cannot be read as text, so it is no notebook: {error}.") from None
     if not text.strip():
         raise NotebookError(f"{path} is empty. Download the exercise notebook again.")
+    if why := _too_many(text, path):
+        raise NotebookError(f"{why}.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # missing or duplicated cell ids, which nbformat mends
@@ -107,6 +110,14 @@ def read_notebook(path: Path) -> Any:
     if not notebook.cells:
         raise NotebookError(f"{path} is a notebook without cells. Download the exercise notebook again.")
     return notebook
+
+
+def _too_many(text: str, path: Path) -> str:
+    """Return why a notebook has too many cells; nothing where it has not, or is none."""
+    try:
+        return too_many_cells(json.loads(text), str(path))
+    except (ValueError, RecursionError):
+        return ""
 
 
 def by_hand_in(notebook: Any) -> ByHand:

@@ -12,7 +12,7 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import nbformat
@@ -89,7 +89,8 @@ class Grader:
         uses, modules = uses_of(assignment), modules_of(assignment)
         self.parent = parent or WarmParent(uses, modules, self.limits, isolation, secret)
         self.reader = Reader(self.parent)
-        self.exercises = chapter_exercises(assignment)  # while the sandbox imports the libraries
+        self.declared = chapter_exercises(assignment)  # while the sandbox imports the libraries
+        self.exercises = self.declared
         _one_thread()
         self.parent.watch({exercise.forbidden for exercise in self.exercises.values()})
 
@@ -103,12 +104,16 @@ class Grader:
         """End the warm parent."""
         self.parent.close()
 
-    def grade(self, notebook: Any, files: Mapping[str, bytes] | None = None) -> Graded:
+    def grade(
+        self, notebook: Any, files: Mapping[str, bytes] | None = None, points: Mapping[str, float] | None = None
+    ) -> Graded:
         """Grade a notebook (nbformat 4) and write all outputs into its cells.
 
-        ``files`` are those that lie beside it, by their paths.
+        ``files`` are those that lie beside it, by their paths; ``points`` what the gradebook gives for an exercise,
+        where that differs from what the exercise declares.
         """
         start = time.monotonic()
+        self.exercises = worth(self.declared, points or {})
         checks = find_checks(notebook, self.exercises)
         self.own_seed = self.seed if self.reveal else seed_of(self.seed, notebook, files or {})
         self.prepared = {}
@@ -185,6 +190,14 @@ class Grader:
         return attempts
 
 
+def worth(exercises: Mapping[str, Exercise], points: Mapping[str, float]) -> dict[str, Exercise]:
+    """Return exercises with the points of a gradebook, so that their reports and its marks say the same.
+
+    Only an instructor decides on points, and may do so after an exercise was declared.
+    """
+    return {name: replace(exercise, points=points.get(name, exercise.points)) for name, exercise in exercises.items()}
+
+
 def seed_of(seed: int, notebook: Any, files: Mapping[str, bytes]) -> int:
     """Return the seed of one submission, from the course's secret and all that was handed in.
 
@@ -201,20 +214,31 @@ def seed_of(seed: int, notebook: Any, files: Mapping[str, bytes]) -> int:
 
 
 def find_checks(notebook: Any, exercises: dict[str, Exercise]) -> list[CheckCell]:
-    """Return the checks of a notebook in order: for each exercise the last cell that is nothing but its check."""
+    """Return the checks of a notebook in order: for each exercise the last cell that is nothing but its check.
+
+    A cell to which a gradebook gives points comes before any other: what that cell shows becomes the mark, so that the
+    submission may not write it, whatever copies of the check stand below.
+    """
     found: dict[str, CheckCell] = {}
     position = 0
     candidates = []
     for cell in notebook.cells:
         if cell.cell_type == "code":
             candidates.append((cell, parse_check(str(cell.source))))
-    last = {parsed[0]: id(cell) for cell, parsed in candidates if parsed and parsed[0] in exercises}
+    checks = [(cell, parsed[0]) for cell, parsed in candidates if parsed and parsed[0] in exercises]
+    last = {name: id(cell) for cell, name in sorted(checks, key=lambda check: _has_points(check[0]))}
     for cell, parsed in candidates:
         if parsed and last.get(parsed[0]) == id(cell):
             found[parsed[0]] = CheckCell(cell, exercises[parsed[0]], parsed[1], position)
         else:
             position += 1
     return list(found.values())
+
+
+def _has_points(cell: Any) -> bool:
+    """Return whether the mark of a cell is what it shows."""
+    about = cell.metadata.get("nbgrader")
+    return isinstance(about, dict) and bool(about.get("grade")) and not about.get("solution")
 
 
 def parse_check(source: str) -> tuple[str, str] | None:

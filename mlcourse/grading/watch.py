@@ -5,7 +5,8 @@ interpreter says of every call which function it is. A function of a library may
 its own code names it; the submission's code may not, and neither may a library's function that was given it.
 
 The interpreter does not tell of calls from C to C, such as ``map(torch.softmax, ...)``: torch itself does. Nobody tells
-of NumPy's ufuncs, and of what other processes and older threads do.
+of NumPy's ufuncs, of what other processes and older threads do, and of the calls inside a function that
+``torch.jit.script`` has compiled.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from mlcourse.grading.by_hand import graded_by_hand
 from mlcourse.grading.course.earlier import fingerprint_of
-from mlcourse.grading.course.job import failed, grader_failed
+from mlcourse.grading.course.job import failed, grader_failed, points_of
 from mlcourse.grading.course.layout import Handed, submissions
 from mlcourse.grading.course.pool import grade_here
 from mlcourse.grading.course.tasks import Done, Job, Setting
@@ -138,7 +138,8 @@ def _fingerprint(writer: Writer, handed: Handed, order: Order, code: str) -> str
     try:
         if handed.problem:
             return ""
-        return fingerprint_of(handed, order.seed, order.limits, writer.lateness(handed), code)
+        points = sorted(points_of(writer.released).items())
+        return fingerprint_of(handed, order.seed, order.limits, writer.lateness(handed), points, code)
     except OperationalError:  # the gradebook is out of reach for everybody
         raise
     except Exception:  # whatever lies in one folder, all others are graded; this one is, too, every time

@@ -6,12 +6,14 @@ import atexit
 from pathlib import Path
 from typing import Any
 
+from nbgrader.api import Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets import Enum, Float
 
 from mlcourse.grading.companions import files_beside
 from mlcourse.grading.course.copied import remove_others
-from mlcourse.grading.course.restore import drop_linked
+from mlcourse.grading.course.job import points_of
+from mlcourse.grading.course.restore import drop_linked, released_cells
 from mlcourse.grading.course.seed import course_seed
 from mlcourse.grading.sandbox.limits import Limits
 from mlcourse.grading.submission import Graded, Grader
@@ -39,10 +41,14 @@ class IsolatedExecute(NbGraderPreprocessor):
         files, left_out = files_beside(handed)
         for note in left_out:
             self.log.warning("%s: %s", about["student"], note)
-        resources["mlcourse"] = self.grade(nb, about["assignment"], course, files)
+        with Gradebook(about["db_url"]) as gradebook:
+            points = points_of(released_cells(gradebook, about["notebook"], about["assignment"]))
+        resources["mlcourse"] = self.grade(nb, about["assignment"], course, files, points)
         return nb, resources
 
-    def grade(self, notebook: Any, assignment: str, course: Path, files: dict[str, bytes]) -> Graded:
+    def grade(
+        self, notebook: Any, assignment: str, course: Path, files: dict[str, bytes], points: dict[str, float]
+    ) -> Graded:
         """Grade with a warm parent that lives as long as this process."""
         key = (assignment, course, self.isolation, self.cell_seconds)
         if key not in _GRADERS:
@@ -50,4 +56,4 @@ class IsolatedExecute(NbGraderPreprocessor):
             grader = Grader(assignment, course_seed(course), limits, self.isolation, [course])
             atexit.register(grader.close)
             _GRADERS[key] = grader
-        return _GRADERS[key].grade(notebook, files)
+        return _GRADERS[key].grade(notebook, files, points)

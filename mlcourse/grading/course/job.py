@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from mlcourse.exercises import chapter_exercises
 from mlcourse.grading.course import early
 from mlcourse.grading.course.restore import grade_id, missing_answers, read_submission_text, restore
-from mlcourse.grading.course.tasks import Done, Job, Setting
+from mlcourse.grading.course.tasks import Done, Job, ReleasedCell, Setting
 from mlcourse.grading.results import SubmissionResult
 from mlcourse.grading.sandbox.parent import IsolationMissingError
-from mlcourse.grading.submission import Graded, Grader, no_check, parse_check
+from mlcourse.grading.submission import Graded, Grader, no_check, parse_check, worth
 
 _GRADERS: dict[Setting, Grader] = {}
 
@@ -59,6 +60,13 @@ def grade_job(setting: Setting, job: Job) -> Done:
     return Done(result, json.dumps(notebook))  # checked once, where it is written to the disk
 
 
+def points_of(released: Iterable[ReleasedCell]) -> dict[str, float]:
+    """Return what the gradebook gives for each exercise: the points of the cell that is its check."""
+    graded = [cell for cell in released if cell.grade and not cell.solution and cell.kind == "code"]
+    checks = [(parse_check(cell.source), cell.points) for cell in graded]
+    return {check[0]: points for check, points in checks if check}
+
+
 def belongs(notebook: Any, setting: Setting) -> bool:
     """Return whether a notebook holds anything of the assignment: a released id, or a check of one of its exercises."""
     known = {cell.name for cell in setting.released}
@@ -72,14 +80,15 @@ def belongs(notebook: Any, setting: Setting) -> bool:
 
 def _graded(setting: Setting, notebook: Any, files: dict[str, bytes]) -> Graded:
     """Grade, with a new warm parent if the old one has died."""
+    points = points_of(setting.released)
     try:
-        return grader_for(setting).grade(notebook, files)
+        return grader_for(setting).grade(notebook, files, points)
     except IsolationMissingError:
         dead = _GRADERS.pop(setting, None)
         if dead is None:  # it was never there: isolation is missing here
             raise
         dead.close()
-        return grader_for(setting).grade(notebook, files)
+        return grader_for(setting).grade(notebook, files, points)
 
 
 def grader_failed(setting: Setting, student: str, error: BaseException) -> Done:
@@ -91,7 +100,8 @@ def grader_failed(setting: Setting, student: str, error: BaseException) -> Done:
 def failed(setting: Setting, student: str, message: str, ours: bool = False) -> Done:
     """Return the result of a submission of which nothing could be graded, through its own fault or through ours."""
     why = f"Nothing of this submission could be graded: {message.rstrip('.')}."
-    reports = [no_check(exercise, why) for exercise in chapter_exercises(setting.assignment).values()]
+    exercises = worth(chapter_exercises(setting.assignment), points_of(setting.released))
+    reports = [no_check(exercise, why) for exercise in exercises.values()]
     return Done(SubmissionResult(student, "failed", 0.0, message, reports), ours=ours)
 
 

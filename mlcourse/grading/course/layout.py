@@ -90,17 +90,17 @@ def read(student: str, folder: Path, assignment: str) -> Handed:
     names = sorted(name for name in os.listdir(folder) if name.endswith(".ipynb"))
     wanted = f"{assignment}.ipynb"
     note = ""
+    stamp, doubt = read_timestamp(folder)
     if wanted not in names:
         near = [name for name in names if name.startswith(assignment)] or names
-        if not near:
-            return Handed(student, folder, problem=f"there is no notebook: {wanted} is missing")
-        if len(near) > 1:
+        if len(near) != 1:
             listed = ", ".join(near[:5])
-            return Handed(student, folder, problem=f"{wanted} is missing, and there are several others: {listed}")
+            others = f"{wanted} is missing, and there are several others: {listed}"
+            problem = others if near else f"there is no notebook: {wanted} is missing"
+            return Handed(student, folder, problem=problem, stamp=stamp)
         wanted = near[0]
         note = f"the notebook was handed in as {wanted}"
     content, problem = _bytes(folder / wanted)
-    stamp, doubt = read_timestamp(folder)
     return Handed(student, folder, content, problem, "; ".join(filter(None, (note, doubt))), stamp)
 
 

@@ -20,6 +20,7 @@ from nbgrader.utils import compute_checksum
 
 from mlcourse.grading.companions import files_beside
 from mlcourse.grading.course.tasks import ReleasedCell
+from mlcourse.grading.size import too_many_cells
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -29,8 +30,8 @@ class LinkedError(Exception):
     """A submission that is a link to something else."""
 
 
-class EmptyError(ValueError):
-    """A file without a word in it."""
+class RefusedError(ValueError):
+    """A file without a word in it, or with more cells than can be graded."""
 
 
 def released_cells(gradebook: Gradebook, notebook: str, assignment: str) -> list[ReleasedCell]:
@@ -200,6 +201,7 @@ class RestoreCells(NbGraderPreprocessor):
     def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
         """Restore the notebook and say in the log what was missing."""
         about = resources["nbgrader"]
+        refuse_too_many(nb, f"{about['notebook']}.ipynb")
         course = Path(about["db_url"].removeprefix("sqlite:///")).resolve().parent
         drop_linked(course / "submitted" / about["student"] / about["assignment"], Path(resources["metadata"]["path"]))
         with Gradebook(about["db_url"]) as gradebook:
@@ -220,12 +222,12 @@ def read_submission_text(content: bytes, name: str) -> Any:
     try:
         text = content.decode("utf-8-sig")
         if not text.strip():
-            raise EmptyError(f"{name} is empty")
-        json.loads(text)  # nbformat's own error does not say where
+            raise RefusedError(f"{name} is empty")
+        refuse_too_many(json.loads(text), name)  # nbformat's own error does not say where the JSON is damaged
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of ids that are not unique: they are mended below
             notebook = nbformat.reads(text, as_version=4)
-    except EmptyError:
+    except RefusedError:
         raise
     except UnicodeDecodeError as error:
         raise ValueError(f"{name} is no text in UTF-8") from error
@@ -234,6 +236,12 @@ def read_submission_text(content: bytes, name: str) -> Any:
     except Exception as error:  # nbformat raises whatever a damaged file makes it stumble over
         raise ValueError(f"{name} is no notebook that can be read ({type(error).__name__})") from error
     return checked(notebook, name)
+
+
+def refuse_too_many(content: Any, name: str) -> None:
+    """Raise `RefusedError` for a notebook with too many cells."""
+    if why := too_many_cells(content, name):
+        raise RefusedError(why)
 
 
 def checked(notebook: Any, name: str) -> Any:

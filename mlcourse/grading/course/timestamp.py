@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import codecs
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from dateutil import parser
 from nbgrader.utils import parse_utc
 
 NAME = "timestamp.txt"
 MOST_BYTES = 200
+DEFAULTS = (datetime(2001, 1, 1), datetime(2002, 2, 2))  # two days with nothing in common
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
@@ -28,9 +31,27 @@ def read_timestamp(folder: Path) -> tuple[Any, str]:
         if path.is_symlink() or not path.is_file():
             raise ValueError("it is a link or no file")
         with path.open("rb") as file:  # it may be larger than the memory
-            return parse_utc(_first_line(file.read(MOST_BYTES))), ""
+            line = _first_line(file.read(MOST_BYTES))
+        stamp = parse_utc(line)
+        if not _names_a_day(line):
+            raise ValueError("it does not say which year, month and day")
+        return stamp, ""
     except Exception:  # the parser meets what a student wrote, and fails in many ways
-        return None, f"{NAME} could not be read, so that nothing says when this was handed in"
+        return None, (
+            f"{NAME} could not be read as a year, a month and a day, such as 2026-03-01 12:00:00 UTC, so that nothing "
+            "says when this was handed in"
+        )
+
+
+def _names_a_day(line: str) -> bool:
+    """Return whether a text that can be read as a time names year, month and day itself, the year in four digits.
+
+    The parser takes from a date of its own what a text leaves out: such a text means another day with another one.
+    """
+    words = line.split(" ")
+    said = " ".join(words[:2]) if len(words) == 3 else line  # the third is the time zone
+    first, second = (parser.parse(said, default=day, ignoretz=True) for day in DEFAULTS)
+    return first == second and f"{first.year:04}" in said
 
 
 def _first_line(content: bytes) -> str:

@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import Any
 
 import nbformat
-from filelock import BaseFileLock, FileLock, Timeout
 from nbconvert.preprocessors import ClearMetadataPreprocessor
 from nbgrader.api import Grade, Gradebook, MissingEntry
 from nbgrader.plugins import LateSubmissionPlugin
@@ -28,6 +27,7 @@ from traitlets.config import Config, PyFileConfigLoader
 from mlcourse.grading.course.copied import is_harmless
 from mlcourse.grading.course.earlier import result_from, source_of
 from mlcourse.grading.course.layout import Handed
+from mlcourse.grading.course.lock import CourseError, locked
 from mlcourse.grading.course.restore import released_cells
 from mlcourse.grading.course.tasks import Done, ReleasedCell
 from mlcourse.grading.course.transaction import OneTransaction, Penalties, Save, WithoutCommit
@@ -35,11 +35,6 @@ from mlcourse.grading.results import SubmissionResult
 
 CONFIG = "nbgrader_config.py"
 RECORD = ".mlcourse-result.json"
-LOCK = ".mlcourse-lock"
-
-
-class CourseError(Exception):
-    """A course folder that cannot be graded; the text says why and what to do."""
 
 
 class Writer:
@@ -163,7 +158,8 @@ class Writer:
     def _save_nothing(self, student: str, news: bool) -> None:
         """Give no marks where nothing could be graded, as nbgrader does for a notebook that is missing.
 
-        What a person has given stays, and a person is asked to look at it again; once, not each time it is graded.
+        What a person has given stays, and a person is asked to look at it again; once, not each time it is graded. The
+        late penalty is that of this submission, not of the one before.
         """
         submission = self.gradebook.find_submission_notebook(self.assignment, self.assignment, student)
         news = news or any(grade.auto_score != 0 for grade in submission.grades)
@@ -171,6 +167,9 @@ class Writer:
             grade.auto_score = 0
             asked = news or grade.needs_manual_grade
             grade.needs_manual_grade = grade.manual_score is not None and asked
+        self.gradebook.db.flush()
+        self.gradebook.db.expire_all()  # the penalty depends on the score, which is a sum of old marks until then
+        Penalties(OneTransaction(self.gradebook), config=self.config).preprocess(None, self._about(student))
 
     def _target(self, student: str) -> Path:
         return self.course / "autograded" / student / self.assignment
@@ -275,26 +274,6 @@ def _copy(content: bytes, path: Path) -> None:
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise
-
-
-def locked(course: Path) -> BaseFileLock:
-    """Return the lock of a course, taken; the system takes it back when this process ends, however that comes.
-
-    Raises
-    ------
-    CourseError
-        If another process has it, or it cannot be written.
-    """
-    lock = FileLock(course / LOCK, blocking=False)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise CourseError(
-            f"Another `mlcourse grade` is at work in {course}. Wait until it has ended, and grade again."
-        ) from error
-    except OSError as error:
-        raise CourseError(f"The file {course / LOCK} cannot be written: {error.strerror or error}.") from error
-    return lock
 
 
 def out_of_reach(course: Path, error: DatabaseError) -> CourseError:

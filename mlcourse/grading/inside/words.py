@@ -96,6 +96,8 @@ def names_nothing_forbidden(cells: Sequence[str], checks: Mapping[str, Check]) -
         return False
     nodes = [node for tree in trees for node in ast.walk(tree)]
     forbidden = {name.rpartition(".")[2] for check in checks.values() for name in check.forbidden}
+    # Closed to one's own methods, too: which `backward` a call means is known when it runs, and the watch does not see
+    # every call (of a function that torch.jit.script has compiled, for one).
     closed = forbidden | {name.rpartition(".")[2] for name in DOORS} | LEADING
     own = {name for node in nodes for name in _made_by(node)} - closed
     known = (computing() | OF_THEM | own | SPECIAL) - forbidden

@@ -23,6 +23,7 @@ from robustness.accident import (
     Accident,
     answer,
     everything,
+    failed,
     right_r2,
 )
 from robustness.submission import Submission
@@ -78,6 +79,10 @@ def worked_below_the_empty_one(submission: Submission) -> None:
     for cell in worked:
         cell["id"] = f"{cell['id']}-mine"
     submission.notebook.cells = copy.deepcopy(submission.empty.cells) + worked
+
+
+def filled_with_empty_cells(submission: Submission) -> None:
+    submission.notebook.cells += [nbformat.v4.new_code_cell() for _ in range(3_000)]
 
 
 def removed(*grade_ids: str):
@@ -190,6 +195,7 @@ ACCIDENTS = (
     Accident("pasted twice, the second right", pasted_twice(first=WRONG_R2)),
     Accident("pasted twice, the first right", pasted_twice(second=WRONG_R2), {"r2_score": WRONG}),
     Accident("worked below the empty one", worked_below_the_empty_one),
+    failed("three thousand empty cells", filled_with_empty_cells, "cells, more than 2,000"),
     Accident("solution missing", removed("r2_score"), {"r2_score": MISSING}, "partial", ("r2_score",)),
     Accident("check missing", removed("check_r2_score"), status="partial", says=("check_r2_score",)),
     Accident("all checks missing", removed(*CHECKS), status="partial", says=("check_r2_score",)),

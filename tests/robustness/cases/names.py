@@ -95,6 +95,7 @@ ACCIDENTS = (
     Accident("timestamp", beside("timestamp.txt", b"2026-03-01 12:00:00 UTC")),
     Accident("timestamp in words", beside("timestamp.txt", b"yesterday evening"), says=NO_TIME),
     Accident("timestamp of odd bytes", beside("timestamp.txt", b"\xff\xfe\x00"), says=NO_TIME),
+    Accident("timestamp of a day alone", beside("timestamp.txt", b"12"), says=NO_TIME),
     Accident("empty timestamp", beside("timestamp.txt", b""), says=NO_TIME),
     student("Ada Lovelace"),
     student('o\'brien "bob"'),
