@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from math import log, prod, sqrt
+from math import log, sqrt
 
 import numpy as np
 import torch
 from torch.nn import functional as F
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from mlcourse import transformer
 from mlcourse.exercises.libraries import CROSS_ENTROPY
@@ -2067,41 +2066,39 @@ def shift_of_logits(call, rng):
 # 6. generate_with_cache
 
 
-def multiplications(name, factors, result):
-    """Return how many there are in one product of PyTorch, by the name of the operation."""
-    if name.startswith("_scaled_dot_product") and "backward" not in name:
-        q, k, v = (factor.shape for factor in factors[:3])
-        return prod(q[:-1]) * k[-2] * (q[-1] + v[-1])
-    if name in ("mm", "bmm", "mv", "dot", "vdot", "addmm", "addmv", "addbmm", "baddbmm"):
-        left, right = factors[-2:]
-        return left.numel() * (right.shape[-1] if right.ndim > 1 else 1)
-    if name == "mul" and len(factors) == 2 and result.numel() > min(factor.numel() for factor in factors):
-        return result.numel()  # perhaps a product of matrices in disguise: (..., k, 1) times (k, n), then a sum
-    return 0
-
-
-class CountsProducts(TorchDispatchMode):
-    """Counts the multiplications in the products of PyTorch, whichever of its functions asked for them."""
-
-    total = 0
-
-    @classmethod
-    def _should_skip_dynamo(cls):
-        return False  # the compiler is not used here, and loading it takes seconds
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        if torch._C._dispatch_has_kernel_for_dispatch_key(function.name(), "CompositeImplicitAutograd"):
-            with self:  # in inference mode a function comes whole: look at its parts
-                return function.decompose(*args, **(kwargs or {}))
-        result = function(*args, **(kwargs or {}))
-        name = function.overloadpacket.__name__.rstrip("_")
-        self.total += multiplications(name, [item for item in args if isinstance(item, torch.Tensor)], result)
-        return result
-
-
 def run_counted(candidate, prompt, weights, n_heads, n_new):
-    """Write, and count the multiplications: without a cache there are far too many."""
-    with CountsProducts() as counts:
+    """Write, and count the multiplications that PyTorch does: without a cache there are far too many."""
+
+    def multiplications(name, factors, result):
+        if name.startswith("_scaled_dot_product") and "backward" not in name:
+            q, k, v = factors[:3]
+            return q.numel() // q.shape[-1] * k.shape[-2] * (q.shape[-1] + v.shape[-1])
+        if name in ("mm", "bmm", "mv", "dot", "vdot", "addmm", "addmv", "addbmm", "baddbmm"):
+            left, right = factors[-2:]
+            return left.numel() * (right.shape[-1] if right.ndim > 1 else 1)
+        if name == "mul" and len(factors) == 2 and result.numel() > min(factor.numel() for factor in factors):
+            return result.numel()  # perhaps a product of matrices in disguise: (..., k, 1) times (k, n), then a sum
+        return 0
+
+    class Counting(torch.utils._python_dispatch.TorchDispatchMode):
+        """Sees the products themselves, whichever function of PyTorch asked for them."""
+
+        total = 0
+
+        @classmethod
+        def _should_skip_dynamo(cls):
+            return False  # the compiler is not used here, and loading it takes seconds
+
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            if torch._C._dispatch_has_kernel_for_dispatch_key(function.name(), "CompositeImplicitAutograd"):
+                with self:  # in inference mode a function comes whole: look at its parts
+                    return function.decompose(*args, **(kwargs or {}))
+            result = function(*args, **(kwargs or {}))
+            name = function.overloadpacket.__name__.rstrip("_")
+            self.total += multiplications(name, [item for item in args if isinstance(item, torch.Tensor)], result)
+            return result
+
+    with Counting() as counting:
         result = candidate(prompt, weights, n_heads, n_new)
     tokens, logits = result if isinstance(result, tuple | list) and len(result) == 2 else (result, None)
     B, T = prompt.shape
@@ -2111,8 +2108,8 @@ def run_counted(candidate, prompt, weights, n_heads, n_new):
     return {
         "tokens": tokens,
         "logits": logits,
-        "less than half of the work without a cache": counts.total < again * (matrices + weights["W_E"].numel()) / 2,
-        "products that the check can count": counts.total > once * matrices / 2,
+        "less than half of the work without a cache": counting.total < again * (matrices + weights["W_E"].numel()) / 2,
+        "products that the check can count": counting.total > once * matrices / 2,
     }
 
 
