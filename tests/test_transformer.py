@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -855,3 +857,122 @@ def test_a_nucleus_that_must_exceed_the_share_is_explained():
     report = evaluate("transformer.sample", answer)
     assert report.score < report.max_score
     assert "EXCEEDS top_p" in words_of(report)
+
+
+# The exercise on the cache: how the products are written decides nothing, whether anything is kept does
+
+
+def products_by_broadcasting(a, b):
+    return (a[..., :, :, None] * b[..., None, :, :]).sum(-2)
+
+
+def products_by_vectors(a, b):
+    return torch.stack([a @ column for column in b.unbind(-1)], -1)
+
+
+def attend_by_a_module(h, block, n_heads):
+    C, T = h.shape[-1], h.shape[1]
+    layer = torch.nn.MultiheadAttention(C, n_heads, bias=False, batch_first=True, dtype=h.dtype)
+    layer.load_state_dict(
+        {
+            "in_proj_weight": torch.cat([block[name].mT for name in ("W_Q", "W_K", "W_V")]),
+            "out_proj.weight": block["W_O"].mT,
+        }
+    )
+    with torch.no_grad():
+        return layer(h, h, h, attn_mask=~torch.ones(T, T).tril().bool(), need_weights=False)[0]
+
+
+def writer(step):
+    """Return a submission from a step of (tokens so far, weights, n_heads, memory), which gives the last logits."""
+
+    def answer(prompt, weights, n_heads, n_new):
+        tokens, rows, memory = prompt, [], {}
+        for _ in range(n_new):
+            rows.append(step(tokens, weights, n_heads, memory))
+            tokens = torch.cat((tokens, rows[-1].argmax(-1, keepdim=True)), 1)
+        return tokens, torch.stack(rows, 1)
+
+    return answer
+
+
+def step_by(product=torch.matmul, attend=None, keep=True):
+    """Return a step: what is not in the memory yet passes the network, all of it by one kind of product."""
+
+    def step(tokens, weights, n_heads, memory):
+        past = memory.get("length", 0) if keep else 0
+        memory["length"] = tokens.shape[1]
+        x = weights["W_E"][tokens[:, past:]] + weights["W_P"][past : tokens.shape[1]]
+        for number, block in enumerate(weights["blocks"]):
+            h = F.layer_norm(x, x.shape[-1:], block["gain_1"], block["shift_1"])
+            x = x + (attend(h, block, n_heads) if attend else attention(h, block, n_heads, memory, number))
+            h = F.layer_norm(x, x.shape[-1:], block["gain_2"], block["shift_2"])
+            x = x + product(F.gelu(product(h, block["W_1"]) + block["b_1"]), block["W_2"]) + block["b_2"]
+        h = F.layer_norm(x[:, -1:], x.shape[-1:], weights["gain"], weights["shift"])
+        return product(h, weights["W_E"].mT)[:, 0]
+
+    def attention(h, block, n_heads, memory, number):
+        q, k, v = (product(h, block[name]) for name in ("W_Q", "W_K", "W_V"))
+        q, k, v = (rows.unflatten(-1, (n_heads, -1)).transpose(1, 2) for rows in (q, k, v))  # (B, N, T, H)
+        if keep:
+            k, v = (
+                torch.cat((memory.get((number, name), new[..., :0, :]), new), -2) for name, new in (("k", k), ("v", v))
+            )
+            memory[number, "k"], memory[number, "v"] = k, v
+        T, S = q.shape[-2], k.shape[-2]
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=torch.ones(T, S).tril(S - T).bool())
+        return product(mixed.transpose(1, 2).flatten(-2), block["W_O"])
+
+    return step
+
+
+PRODUCTS = {
+    "matmul": torch.matmul,
+    "linear": lambda a, b: F.linear(a, b.mT),
+    "einsum": lambda a, b: torch.einsum("bti,ij->btj", a, b),
+    "broadcasting": products_by_broadcasting,
+    "vectors": products_by_vectors,
+}
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_a_cache_is_seen_whatever_the_products_are(product):
+    report = evaluate("transformer.generate_with_cache", writer(step_by(PRODUCTS[product])), 0)
+    assert report.score == report.max_score, report.feedback
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_work_that_is_done_again_is_seen_whatever_the_products_are(product):
+    report = evaluate("transformer.generate_with_cache", writer(step_by(PRODUCTS[product], keep=False)), 0)
+    assert report.misconception == "nothing_kept", report.feedback
+
+
+def test_attention_by_a_module_does_not_hide_the_work():
+    step = step_by(attend=attend_by_a_module, keep=False)
+    report = evaluate("transformer.generate_with_cache", writer(step), 0)
+    assert report.misconception == "nothing_kept", report.feedback
+
+
+def test_products_that_cannot_be_counted_are_named():
+    def by_numpy(a, b):
+        return torch.from_numpy(a.numpy() @ b.numpy())
+
+    report = evaluate("transformer.generate_with_cache", writer(step_by(by_numpy)), 0)
+    assert report.misconception == "products_out_of_sight", report.feedback
+
+
+def test_without_gradients_the_count_is_the_same():
+    def answer(*given):
+        with torch.inference_mode():
+            return tuple(result.clone() for result in writer(step_by(keep=False))(*given))
+
+    assert evaluate("transformer.generate_with_cache", answer, 0).misconception == "nothing_kept"
+
+
+def test_counting_products_loads_no_compiler():
+    code = "import sys, torch; from mlcourse.exercises.transformer import run_counted\n"
+    code += "prompt, weights = torch.zeros(1, 2, dtype=torch.int64), {'blocks': [{'W_1': torch.ones(3, 4)}]}\n"
+    code += "weights['W_E'], loaded = torch.ones(5, 3), set(sys.modules)\n"
+    code += "result = run_counted(lambda *given: torch.ones(6, 3) @ torch.ones(3, 4), prompt, weights, 1, 2)\n"
+    code += "assert result['products that the check can count'] and set(sys.modules) == loaded\n"
+    subprocess.run([sys.executable, "-c", code], check=True)

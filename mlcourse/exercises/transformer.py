@@ -804,6 +804,77 @@ def stream_changed(x, block, n_heads):
     return x
 
 
+def block_that_reads(*raw):
+    """Return a block whose attention computes the named maps from x itself, the others from its norm."""
+
+    def block_forward(x, block, n_heads):
+        normed = norm(x, block["gain_1"], block["shift_1"])
+        q, k, v = (split((x if W in raw else normed) @ block[W], n_heads) for W in ("W_Q", "W_K", "W_V"))
+        seen = torch.ones(x.shape[-2], x.shape[-2], dtype=torch.bool).tril()
+        m = x + merge(masked_softmax(q @ k.mT / sqrt(q.shape[-1]), seen) @ v) @ block["W_O"]
+        return m + feed(norm(m, block["gain_2"], block["shift_2"]), block)
+
+    return block_forward
+
+
+def merge_interleaved(x):
+    return x.transpose(-3, -2).mT.flatten(-2)
+
+
+ALL_THREE_READ_THE_NORM = "Queries, keys and values are all computed from norm_1(x). "
+CHANNELS_OF_A_HEAD = "Head h has the channels h H to (h + 1) H - 1, one block of H = C / n_heads beside the next. "
+for name, hint, changed in (
+    (
+        "first_norm_missing",
+        "Attention reads x itself. It must read norm_1(x), as the feed-forward half reads norm_2(m).",
+        block_that_reads("W_Q", "W_K", "W_V"),
+    ),
+    (
+        "values_not_normed",
+        ALL_THREE_READ_THE_NORM + "You take the values from x itself: only queries and keys read the norm.",
+        block_that_reads("W_V"),
+    ),
+    (
+        "keys_and_values_not_normed",
+        ALL_THREE_READ_THE_NORM + "You take keys and values from x itself: only the queries read the norm.",
+        block_that_reads("W_K", "W_V"),
+    ),
+    (
+        "queries_not_normed",
+        ALL_THREE_READ_THE_NORM + "You take the queries from x itself.",
+        block_that_reads("W_Q"),
+    ),
+    (
+        "heads_split_and_merged_interleaved",
+        CHANNELS_OF_A_HEAD + "You split the last axis into (H, n_heads), and merge it in the same way: then a head "
+        "takes every n_heads-th channel, and W_O gets them in an order for which it was not made.",
+        block_by(attend=attend_by(split=split_interleaved, merge=merge_interleaved)),
+    ),
+    (
+        "heads_merged_interleaved",
+        CHANNELS_OF_A_HEAD + "You split them so, but merge them as (H, n_heads): then channels of all heads alternate, "
+        "and meet the wrong rows of W_O.",
+        block_by(attend=attend_by(merge=merge_interleaved)),
+    ),
+    (
+        "softmax_over_heads",
+        "You take softmax along axis 1. In scores of shape (B, N, T, T) that is the axis of the heads, and where "
+        "all of them are masked it gives nan. Each head has its own softmax, over the keys: the last axis.",
+        block_by(attend=attend_by(shares=lambda scores, seen: torch.softmax(scores.masked_fill(~seen, -torch.inf), 1))),
+    ),
+):
+    pre_norm_block.misconception(hint, name=name)(changed)
+
+
+@pre_norm_block.misconception(
+    "You have one sum around both halves, x + ff(norm_2(att(norm_1(x)))). There are two: m = x + att(norm_1(x)), and "
+    "the feed-forward half reads the norm of m and adds to m."
+)
+def one_sum_around_both(x, block, n_heads):
+    attended = attend(norm(x, block["gain_1"], block["shift_1"]), block, n_heads)
+    return x + feed(norm(attended, block["gain_2"], block["shift_2"]), block)
+
+
 @pre_norm_block.always(
     "However large the scores are, the result is a number, and nothing of the future is in it. Exponentials of large "
     "scores overflow: take the largest score of each row out first. A mask of -100 or -10000 is no minus infinity: a "
@@ -1365,6 +1436,76 @@ for name, hint, changed in (
     language_model_loss.misconception(hint, name=name)(changed)
 
 
+NUMBERS_OF_TOKENS = "Tokens count from 0: token i is column i of the logits. "
+EACH_ITS_OWN = "Position t of targets belongs to position t of the logits: nothing is moved. "
+for name, hint, changed in (
+    (
+        "tokens_counted_from_one",
+        NUMBERS_OF_TOKENS + "You use targets - 1, which for token 0 lies outside.",
+        lambda logits, targets: -picked(torch.log_softmax(logits, -1), targets - 1).mean(),
+    ),
+    (
+        "tokens_counted_from_one_and_wrapped",
+        NUMBERS_OF_TOKENS + "You use targets - 1: an index of -1 is the LAST token, so no error tells you.",
+        lambda logits, targets: surprise(logits, (targets - 1) % logits.shape[-1]).mean(),
+    ),
+    (
+        "one_hot_of_tokens_counted_from_one",
+        NUMBERS_OF_TOKENS + "You make one-hot rows of targets - 1, and for token 0 there is none.",
+        lambda logits, targets: (
+            -(torch.log_softmax(logits, -1) * F.one_hot(targets - 1, logits.shape[-1])).sum(-1).mean()
+        ),
+    ),
+    (
+        "next_number_for_next_token",
+        "You use targets + 1. The next TOKEN is not the next number: targets already holds what came, and is used as "
+        "it is.",
+        lambda logits, targets: -picked(torch.log_softmax(logits, -1), targets + 1).mean(),
+    ),
+    (
+        "targets_rolled_back",
+        EACH_ITS_OWN + "You roll the targets by -1, so each prediction is compared with the token after the next, and "
+        "the last one with the first.",
+        lambda logits, targets: surprise(logits, targets.roll(-1, 1)).mean(),
+    ),
+    (
+        "targets_rolled_forward",
+        EACH_ITS_OWN
+        + "You roll the targets by 1, so each prediction is compared with a token that the model has read.",
+        lambda logits, targets: surprise(logits, targets.roll(1, 1)).mean(),
+    ),
+    (
+        "shifted_again_and_divided_by_all",
+        ALREADY_SHIFTED + " And you divide by all B T, although the shift leaves only B (T - 1).",
+        lambda logits, targets: surprise(logits[:, :-1], targets[:, 1:]).sum() / targets.numel(),
+    ),
+    (
+        "divided_by_one_less",
+        "You divide by B (T - 1). A window of T + 1 tokens gives T predictions, and all T stand in targets: divide by "
+        "B T.",
+        lambda logits, targets: surprise(logits, targets).sum() / (len(targets) * (targets.shape[1] - 1)),
+    ),
+    (
+        "sum_for_each_text",
+        "You return one sum for each text. Average over its positions, and over the batch too: a single number, shape "
+        "().",
+        lambda logits, targets: surprise(logits, targets).sum(-1),
+    ),
+    (
+        "one_for_each_place",
+        "You average over the batch alone and return one loss for each position. Average over the positions, too: a "
+        "single number, shape ().",
+        lambda logits, targets: surprise(logits, targets).mean(0),
+    ),
+    (
+        "sum_for_each_place",
+        "You sum over the batch and return one number for each position. Average over both: a single number, shape ().",
+        lambda logits, targets: surprise(logits, targets).sum(0),
+    ),
+):
+    language_model_loss.misconception(hint, name=name)(changed)
+
+
 @language_model_loss.always(
     "A token whose logit lies 10000 below costs 10000 nats. If yours costs less, there is a small number inside a "
     "logarithm, or a clamp: it hides that softmax is 0 there. Use log_softmax."
@@ -1401,6 +1542,8 @@ def sample(rng):
     yield worked(logits=two, u=tensor([0.9, 0.25]), temperature=1.0, top_k=None, top_p=0.7)
     eight = tensor([[0.3, 0.02, 0.2, 0.04, 0.18, 0.14, 0.02, 0.1], [0.01, 0.4, 0.02, 0.2, 0.16, 0.1, 0.08, 0.03]]).log()
     yield worked(logits=eight, u=tensor([0.8, 0.9]), temperature=1.25, top_k=5, top_p=0.8)
+    three = tensor([[0.5, 0.5], [0.9, 0.1], [0.2, 0.8]]).log()  # more rows than tokens: columns sum to more than rows
+    yield worked(logits=three, u=tensor([0.8, 0.3, 0.1]), temperature=1.0, top_k=None, top_p=None)
     for B, V, tau, k, p in [
         (3, 8, 0.7, 5, None),
         (4, 9, 1.5, None, 0.75),
@@ -1764,6 +1907,121 @@ for name, hint, changed in (
     sample.misconception(hint, name=name)(changed)
 
 
+def draw_or_first(p, u):
+    return (p.cumsum(-1) > u[:, None]).int().argmax(-1)
+
+
+def draw_or_beyond(p, u):
+    return torch.searchsorted(p.cumsum(-1), u[:, None].contiguous(), right=True)[:, 0]
+
+
+def rescaled_by_top_p_alone(draw):
+    """Return a sampler that rescales only in the branch for top_p."""
+    return sample_by(
+        between=lambda p: p,
+        cut_p=lambda p, top_p: p if top_p is None else shares(keep_p(p, top_p)),
+        rescale=lambda p: p,
+        draw=draw,
+    )
+
+
+def rescaled_after_the_draw(draw):
+    """Return a sampler that draws from what top_p has left, and rescales only what it returns."""
+
+    def sampler(logits, u, temperature, top_k, top_p):
+        p = keep_p(shares(keep_k(torch.softmax(logits / temperature, -1), top_k)), top_p)
+        return draw(p, u), shares(p)
+
+    return sampler
+
+
+def softmax_along_axis_0(draw, rescale=shares):
+    """Return a sampler with softmax along the batch, that rescales only where it cuts."""
+    return sample_by(
+        lambda logits, tau: torch.softmax(logits / tau, 0),
+        cut_k=lambda p, k: p if k is None else rescale(keep_k(p, k)),
+        cut_p=lambda p, top_p: p if top_p is None else rescale(keep_p(p, top_p)),
+        between=lambda p: p,
+        rescale=lambda p: p,
+        draw=draw,
+    )
+
+
+def softmax_and_sums_along_axis_0(draw):
+    return softmax_along_axis_0(draw, rescale=lambda p: p / p.sum(0))
+
+
+def shares_of_the_batch(p):
+    return p / p.sum()
+
+
+ENDS = (
+    ("", "", draw),
+    (
+        "_then_the_first",
+        " A u beyond the last running sum exceeds nothing, and argmax of a row without a single True is token 0.",
+        draw_or_first,
+    ),
+    (
+        "_then_beyond_the_last",
+        " For a u beyond the last running sum searchsorted gives V, and tokens end at V - 1.",
+        draw_or_beyond,
+    ),
+)
+SUM_OF_ONE = "What you draw from does not sum to 1, so u may lie beyond the last running sum. "
+for name, hint, sampler in (
+    (
+        "never_rescaled",
+        SUM_OF_ONE + "Rescale what is left after EACH of the two cuts.",
+        lambda draw: sample_by(rescale=lambda p: p, between=lambda p: p, draw=draw),
+    ),
+    (
+        "not_rescaled",
+        SUM_OF_ONE + "You rescale after top_k and not after top_p.",
+        lambda draw: sample_by(rescale=lambda p: p, draw=draw),
+    ),
+    (
+        "rescaled_by_top_p_alone",
+        "You rescale after top_p and not after top_k. What top_k leaves must sum to 1 before top_p looks at it, and "
+        "before you draw when there is no top_p.",
+        rescaled_by_top_p_alone,
+    ),
+    (
+        "rescaled_after_the_draw",
+        "You return probabilities that sum to 1, but you draw before you rescale them. Rescale what the cut left, then "
+        "take the running sum.",
+        rescaled_after_the_draw,
+    ),
+    (
+        "softmax_along_axis_0",
+        "Your softmax runs along axis 0, the batch, so the rows do not sum to 1. It runs along the vocabulary, the "
+        "last axis.",
+        softmax_along_axis_0,
+    ),
+    (
+        "softmax_and_sums_along_axis_0",
+        "Softmax and the sums by which you rescale run along axis 0, the batch. Both run along the vocabulary, the "
+        "last axis: each row of probabilities sums to 1.",
+        softmax_and_sums_along_axis_0,
+    ),
+    (
+        "divided_by_the_whole_sum",
+        "You divide by the sum of ALL rows. Each row must sum to 1 by itself: p.sum(-1, keepdim=True).",
+        lambda draw: sample_by(between=shares_of_the_batch, rescale=shares_of_the_batch, draw=draw),
+    ),
+):
+    for end, fallback, rule in ENDS:
+        if name + end not in ("never_rescaled", "not_rescaled"):  # with the last token for a large u: above
+            sample.misconception(hint + fallback, name=name + end)(sampler(rule))
+
+
+@sample.misconception(
+    "p.sum(-1) has shape (B,), which does not line up with the rows of p, (B, V). Keep the axis: keepdim=True."
+)
+def axis_of_the_sum_lost(logits, u, temperature, top_k, top_p):
+    return sample_by(rescale=lambda p: p / p.sum(-1))(logits, u, temperature, top_k, top_p)
+
+
 @sample.always("top_k may be larger than the vocabulary; then all tokens are kept. Use min(top_k, V).")
 def more_than_the_vocabulary(call, rng):
     logits = normal(rng, 2, 4)
@@ -1809,48 +2067,49 @@ def shift_of_logits(call, rng):
 
 
 def run_counted(candidate, prompt, weights, n_heads, n_new):
-    """Write, and count the multiplications: without a cache there are far too many."""
-    products = {
-        "matmul",
-        "__matmul__",
-        "__rmatmul__",
-        "mm",
-        "bmm",
-        "mv",
-        "einsum",
-        "tensordot",
-        "linear",
-        "addmm",
-        "baddbmm",
-        "inner",
-        "dot",
-        "multi_dot",
-        "chain_matmul",
-    }
+    """Write, and count the multiplications that PyTorch does: without a cache there are far too many."""
 
-    class Counting(torch.overrides.TorchFunctionMode):
+    def multiplications(name, factors, result):
+        if name.startswith("_scaled_dot_product") and "backward" not in name:
+            q, k, v = factors[:3]
+            return q.numel() // q.shape[-1] * k.shape[-2] * (q.shape[-1] + v.shape[-1])
+        if name in ("mm", "bmm", "mv", "dot", "vdot", "addmm", "addmv", "addbmm", "baddbmm"):
+            left, right = factors[-2:]
+            return left.numel() * (right.shape[-1] if right.ndim > 1 else 1)
+        if name == "mul" and len(factors) == 2 and result.numel() > min(factor.numel() for factor in factors):
+            return result.numel()  # perhaps a product of matrices in disguise: (..., k, 1) times (k, n), then a sum
+        return 0
+
+    class Counting(torch.utils._python_dispatch.TorchDispatchMode):
+        """Sees the products themselves, whichever function of PyTorch asked for them."""
+
         total = 0
 
-        def __torch_function__(self, function, types, args=(), kwargs=None):
+        @classmethod
+        def _should_skip_dynamo(cls):
+            return False  # the compiler is not used here, and loading it takes seconds
+
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            if torch._C._dispatch_has_kernel_for_dispatch_key(function.name(), "CompositeImplicitAutograd"):
+                with self:  # in inference mode a function comes whole: look at its parts
+                    return function.decompose(*args, **(kwargs or {}))
             result = function(*args, **(kwargs or {}))
-            if getattr(function, "__name__", "") in products:
-                factors = [item for item in args if isinstance(item, torch.Tensor)]
-                if factors and isinstance(result, torch.Tensor):
-                    left = factors[-2 if "add" in function.__name__ and len(factors) > 1 else 0]
-                    self.total += result.numel() * (left.shape[-1] if left.ndim else 1)
+            name = function.overloadpacket.__name__.rstrip("_")
+            self.total += multiplications(name, [item for item in args if isinstance(item, torch.Tensor)], result)
             return result
 
     with Counting() as counting:
         result = candidate(prompt, weights, n_heads, n_new)
     tokens, logits = result if isinstance(result, tuple | list) and len(result) == 2 else (result, None)
-    matrices = [W for block in weights["blocks"] for W in block.values() if W.ndim == 2]
     B, T = prompt.shape
-    rows = B * sum(T + i for i in range(n_new))  # that pass the network if nothing is kept
-    again = rows * sum(W.numel() for W in [*matrices, weights["W_E"]])
+    matrices = sum(W.numel() for block in weights["blocks"] for W in block.values() if W.ndim == 2)
+    again = B * sum(T + i for i in range(n_new))  # rows that pass the network if nothing is kept
+    once = B * (T + n_new - 1)  # and if all is kept
     return {
         "tokens": tokens,
         "logits": logits,
-        "less than half of the work without a cache": counting.total < again / 2,
+        "less than half of the work without a cache": counting.total < again * (matrices + weights["W_E"].numel()) / 2,
+        "products that the check can count": counting.total > once * matrices / 2,
     }
 
 
@@ -1876,6 +2135,7 @@ def generate_with_cache(rng):
 
 def generate_by(
     place=lambda T, step: T + step - 1,
+    first_place=0,
     keep=lambda old, new: torch.cat((old, new), dim=-2),
     first_mask=True,
     newest_mask=lambda S: torch.ones(1, S, dtype=torch.bool),
@@ -1899,7 +2159,7 @@ def generate_by(
         newest, T = first(prompt), first(prompt).shape[1]
         for step in range(n_new):
             n = newest.shape[1]
-            begin = 0 if step == 0 else place(T, step)
+            begin = first_place if step == 0 else place(T, step)
             x = weights["W_E"][newest] + weights["W_P"][begin : begin + n]
             for layer, block in enumerate(weights["blocks"]):
                 h = read(x, block["gain_1"], block["shift_1"])
@@ -2210,6 +2470,104 @@ for name, hint, changed in (
     generate_with_cache.misconception(hint, name=name)(changed)
 
 
+def one_more(result):
+    """Write one token more than asked, and let ``result`` say what of it is returned."""
+
+    def generate(prompt, weights, n_heads, n_new):
+        return result(*generate_by()(prompt, weights, n_heads, n_new + 1), n_new)
+
+    return generate
+
+
+def end_of_the_prompt_twice(place):
+    """Return generation that reads the whole prompt, then begins by feeding its last token once more."""
+
+    def generate(prompt, weights, n_heads, n_new):
+        first = iter([True])
+        write = generate_by(feeds=lambda chosen, before: before if next(first, False) else chosen, place=place)
+        tokens, logits = write(prompt, weights, n_heads, n_new + 1)
+        return torch.cat((prompt, tokens[:, prompt.shape[1] + 1 :]), 1), logits[:, 1:]
+
+    return generate
+
+
+def by_numpy(a, b):
+    return torch.from_numpy(a.numpy() @ b.numpy())
+
+
+def attend_by_numpy(x, block, n_heads):
+    q, k, v = (split(by_numpy(x, block[name]), n_heads) for name in ("W_Q", "W_K", "W_V"))
+    seen = torch.ones(x.shape[-2], x.shape[-2], dtype=torch.bool).tril()
+    heads = by_numpy(masked_softmax(by_numpy(q, k.mT) / sqrt(q.shape[-1]), seen), v)
+    return by_numpy(merge(heads), block["W_O"])
+
+
+def feed_by_numpy(x, block):
+    return by_numpy(F.gelu(by_numpy(x, block["W_1"]) + block["b_1"]), block["W_2"]) + block["b_2"]
+
+
+ALREADY_READ = (
+    "You read the whole prompt and then feed its last token once more. The pass over the prompt gives the logits of "
+    "the first new token: choose from them. "
+)
+TOO_MANY = "The pass over the prompt already gives the FIRST new token, so n_new - 1 passes follow. "
+for name, hint, changed in (
+    (
+        "one_too_many",
+        "You write one token too many. " + TOO_MANY,
+        one_more(lambda tokens, logits, n_new: (tokens, logits)),
+    ),
+    (
+        "one_token_too_many",
+        "Your text has one token too many, the logits are right in number. Are tokens still appended after the last "
+        "row of logits? " + TOO_MANY,
+        one_more(lambda tokens, logits, n_new: (tokens, logits[:, :-1])),
+    ),
+    (
+        "one_row_too_many",
+        "Your logits have one row too many: the last new token is chosen and never fed, so nothing follows from it. "
+        + TOO_MANY,
+        one_more(lambda tokens, logits, n_new: (tokens[:, :-1], logits)),
+    ),
+    (
+        "logits_one_late",
+        "Your logits are those AFTER each new token. Asked are those from which it was chosen: the first row is that "
+        "of the last position of the prompt.",
+        one_more(lambda tokens, logits, n_new: (tokens[:, :-1], logits[:, 1:])),
+    ),
+    (
+        "places_from_one",
+        PLACES + "Yours are all one too far, those of the prompt too: the first of all places is row 0.",
+        generate_by(first_place=1, place=lambda T, step: T + step),
+    ),
+    (
+        "prompt_from_one",
+        "The places are wrong. Those of the prompt count from 0: its first token gets row 0 of W_P, and yours gets row "
+        "1.",
+        generate_by(first_place=1),
+    ),
+    (
+        "end_of_the_prompt_twice",
+        ALREADY_READ + "It then stands in the cache twice, at one place.",
+        end_of_the_prompt_twice(lambda T, step: T + step - 2),
+    ),
+    (
+        "end_of_the_prompt_twice_in_a_row",
+        ALREADY_READ + "It then stands in the cache twice, the second time one place further.",
+        end_of_the_prompt_twice(lambda T, step: T + step - 1),
+    ),
+    (
+        "products_out_of_sight",
+        "The check does not see your matrix products, so it cannot tell whether you keep anything. It counts those of "
+        "PyTorch: write them as x @ W with tensors, not with NumPy, numbers of Python or threads of your own.",
+        without_cache(
+            forward_by(block_by(attend=attend_by_numpy, feed=feed_by_numpy), read=lambda x, W_E: by_numpy(x, W_E.mT))
+        ),
+    ),
+):
+    generate_with_cache.misconception(hint.strip(), name=name)(changed)
+
+
 @generate_with_cache.always("Each new token is the likeliest by its logits.")
 def likeliest_by_logits(call, rng):
     result = call(prompt=tokens_of(rng, 6, 2, 3), weights=gpt_weights(rng, 6, 9, 4, 6, 2), n_heads=2, n_new=5)
@@ -2321,7 +2679,8 @@ for name, hint, changed in (
     ),
     (
         "feed_of_one_matrix",
-        "The feed-forward network has two matrices, C x 4C and 4C x C: 8 C^2 numbers.",
+        "4 C^2 numbers are missing in each block, and their products. Either you count one matrix of the feed-forward "
+        "network, which has two, C x 4C and 4C x C; or you left out the four C x C maps of attention.",
         count_by(feed=4),
     ),
     (
@@ -2400,6 +2759,21 @@ def changed_by(flops=lambda n, V, C, L, T_max, T, B: n, parameters=lambda n, V, 
     return count
 
 
+def count_by_place(unembed_per_block=False, tables_per_block=lambda V, C, T_max: 0):
+    """Both counts with things multiplied by L that stand outside the blocks."""
+    return changed_by(
+        lambda n, V, C, L, T_max, T, B: n + unembed_per_block * (L - 1) * 2 * B * T * C * V,
+        lambda n, V, C, L, T_max, T, B: n + (L - 1) * tables_per_block(V, C, T_max),
+    )
+
+
+WIDE = "The feed-forward network has D = 4 C hidden units: two matrices of 4 C^2 numbers, biases of 4 C and C. "
+TWO_MATRICES = "two matrices of 4 C^2 numbers each"
+OUTSIDE = (
+    "The embedding, which is the unembedding too, stands outside the blocks: it is used at the ends, and counts once. "
+)
+
+
 def additions_between(n, V, C, L, T_max, T, B):
     """Operations if a sum of k terms has k - 1 additions."""
     maps = 4 * T * C * (2 * C - 1) + T * 4 * C * (2 * C - 1) + T * C * (8 * C - 1)
@@ -2459,9 +2833,116 @@ for name, hint, changed in (
     ),
     (
         "narrow_feed",
-        "Your feed-forward network has C hidden units. It has D = 4 C: two matrices of 4 C^2 numbers, biases of 4 C "
-        "and C.",
+        WIDE + "Yours is as wide as the stream, C.",
         count_by(feed=2, biases=2),
+    ),
+    (
+        "narrow_feed_in_the_operations",
+        "The parameters are right, but in the operations your feed-forward network has C hidden units. " + WIDE.strip(),
+        changed_by(flops=lambda n, V, C, L, T_max, T, B: n - 12 * B * L * T * C * C),
+    ),
+    (
+        "narrow_feed_in_the_parameters",
+        "The operations are right, but in the parameters your feed-forward network has C hidden units. " + WIDE.strip(),
+        changed_by(parameters=lambda n, V, C, L, T_max, T, B: n - L * (6 * C * C + 3 * C)),
+    ),
+    (
+        "narrow_matrices",
+        WIDE + "Your first bias has 4 C numbers, and your matrices are C x C.",
+        count_by(feed=2),
+    ),
+    ("narrow_bias", WIDE + "Your matrices are right, and your first bias has C numbers.", count_by(biases=2)),
+    (
+        "gated_feed",
+        "You count three matrices in the feed-forward network. Newer models have a third one, for a gate; GPT has two.",
+        count_by(feed=12),
+    ),
+    (
+        "feed_forgotten",
+        "The feed-forward network is missing in both counts: " + TWO_MATRICES + " and two biases.",
+        count_by(feed=0, biases=0),
+    ),
+    (
+        "matrices_of_the_feed_forgotten",
+        "You count the biases of the feed-forward network, but its matrices are missing in both counts: "
+        + TWO_MATRICES
+        + ".",
+        count_by(feed=0),
+    ),
+    (
+        "feed_forgotten_in_the_operations",
+        "The parameters are right, but the feed-forward network is missing in the operations: each of the T rows is "
+        "multiplied by both of its matrices.",
+        changed_by(flops=lambda n, V, C, L, T_max, T, B: n - 16 * B * L * T * C * C),
+    ),
+    (
+        "feed_forgotten_in_the_parameters",
+        "The operations are right, but the feed-forward network is missing in the parameters: "
+        + TWO_MATRICES
+        + " and two biases.",
+        changed_by(parameters=lambda n, V, C, L, T_max, T, B: n - L * (8 * C * C + 5 * C)),
+    ),
+    (
+        "attention_forgotten",
+        "Attention is missing: its four C x C maps in both counts, and its two products over all T^2 pairs in the "
+        "operations.",
+        count_by(maps=0, pairs=0),
+    ),
+    (
+        "operations_of_one_token",
+        "You count the operations for one token. A text has T of them, and each passes the whole network.",
+        changed_by(flops=lambda n, V, C, L, T_max, T, B: n // T),
+    ),
+    (
+        "pairs_with_all_places",
+        "In attention you count T T_max pairs. The keys are the T tokens of the text, however long the table of places "
+        "is.",
+        changed_by(flops=lambda n, V, C, L, T_max, T, B: n + 4 * B * L * T * (T_max - T) * C),
+    ),
+    (
+        "unembedding_in_each_block",
+        OUTSIDE + "You multiply its operations by L; the parameters are right.",
+        count_by_place(unembed_per_block=True),
+    ),
+    (
+        "embedding_in_each_block",
+        OUTSIDE + "You multiply its numbers by L; the operations are right.",
+        count_by_place(tables_per_block=lambda V, C, T_max: V * C),
+    ),
+    (
+        "unembedding_and_embedding_in_each_block",
+        OUTSIDE + "You multiply both its operations and its numbers by L.",
+        count_by_place(True, lambda V, C, T_max: V * C),
+    ),
+    (
+        "matrix_of_its_own_in_each_block",
+        OUTSIDE + "You count one more V x C matrix in each block; the operations are right.",
+        changed_by(parameters=lambda n, V, C, L, T_max, T, B: n + L * V * C),
+    ),
+    (
+        "unembedding_of_its_own_in_each_block",
+        OUTSIDE + "You count an unembedding with a matrix of its own in each block, in both counts.",
+        changed_by(
+            lambda n, V, C, L, T_max, T, B: n + (L - 1) * 2 * B * T * C * V,
+            lambda n, V, C, L, T_max, T, B: n + L * V * C,
+        ),
+    ),
+    (
+        "last_norm_in_each_block",
+        "The last norm stands in no block: it has 2 C numbers, once. You count it L times.",
+        count_by_place(tables_per_block=lambda V, C, T_max: 2 * C),
+    ),
+    (
+        "everything_in_each_block",
+        "You multiply the whole sum of the parameters by L. Only the blocks repeat: both tables and the last norm are "
+        "there once.",
+        count_by_place(tables_per_block=lambda V, C, T_max: V * C + T_max * C + 2 * C),
+    ),
+    (
+        "both_counts_times_the_blocks",
+        "You multiply both counts by L as a whole. Only the blocks repeat: the tables, the last norm and the "
+        "unembedding are there once.",
+        count_by_place(True, lambda V, C, T_max: V * C + T_max * C + 2 * C),
     ),
     (
         "one_norm_in_a_block",
@@ -2481,7 +2962,8 @@ for name, hint, changed in (
     ),
     (
         "three_biases_in_attention",
-        "You count biases for queries, keys and values. GPT-2 has them; the model of this notebook does not.",
+        "You count 3 C numbers too many in each block. Either these are biases for queries, keys and values, which "
+        "GPT-2 has and the model of this notebook has not; or you gave b_2 the length 4 C: it has C.",
         count_by(attention_biases=3),
     ),
     (
