@@ -472,7 +472,9 @@ def masked_softmax(rng):
     yield edge(scores=tensor([[7, 7, 7, 7]]), mask=torch.ones(1, 4, dtype=torch.bool))
     yield edge(scores=tensor([[1e4, 0, 1e4], [-1e4, -1e4, 0]]), mask=torch.ones(2, 3, dtype=torch.bool))
     yield edge(scores=tensor([[0, 1e4, 0]]), mask=torch.tensor([[True, False, True]]))
-    yield edge(scores=tensor([[-1e4, 3, -1e4]]), mask=torch.tensor([[True, False, True]]))
+    yield edge(scores=tensor([[-1e4, 3, -1e4], [-200, 3, -201]]), mask=torch.tensor([[True, False, True]] * 2))
+    neighbors = tensor([[10_000, 9_999, -10_000], [-9_999, -10_000, 10_000]])
+    yield edge(scores=neighbors, mask=torch.tensor([[True, True, True], [True, True, False]]))
 
 
 @masked_softmax.misconception(
@@ -592,6 +594,14 @@ SCORE_THAT_MAY_OCCUR = "-1e4 is a score that may occur: use minus infinity"
 )
 def fills_with_a_score(scores, mask):
     return torch.softmax(scores.masked_fill(~mask, -1e4), dim=-1) * mask
+
+
+for digits in (2, 3):
+    masked_softmax.misconception(
+        f"You put a finite number such as -{10**digits} in the place of hidden scores. Visible scores may be as low "
+        "or lower, down to -1e4: the hidden keys then take a part of the sum, or all of it. Use minus infinity.",
+        name=f"fills_with_minus_1e{digits}",
+    )(lambda scores, mask, fill=-(10.0**digits): torch.softmax(scores.masked_fill(~mask, fill), dim=-1) * mask)
 
 
 @masked_softmax.misconception(
@@ -749,6 +759,14 @@ def subtracts_the_mean(scores, mask):
     return divide(torch.exp(scores - scores.mean(dim=-1, keepdim=True)) * mask, True)
 
 
+@masked_softmax.misconception(
+    "You clamp the scores to a range. Two scores beyond it become equal, and so do their shares: 10000 and 9999 must "
+    "share as 1 and 0 do. Subtract the largest visible score of each row, which keeps the differences."
+)
+def clamps_the_scores(scores, mask):
+    return masked(scores.clamp(-50, 50), mask).nan_to_num(0.0)
+
+
 @masked_softmax.always("Every row sums to 1, or to 0 where nothing may be seen.")
 def rows_sum(call, rng):
     mask = patchy_mask(rng, 5, 4)
@@ -806,6 +824,13 @@ def scaled_dot_product_attention(rng):
     yield edge(q=q, k=k, v=normal(rng, 3, 5), mask=best_hidden)
     blind = torch.tensor([[False] * 4, [True] * 4])
     yield edge(q=normal(rng, 2, 3), k=normal(rng, 4, 3), v=normal(rng, 4, 5), mask=blind)
+    yield edge(q=VERY_LOW, k=tensor([[1], [1], [-1]]), v=normal(rng, 3, 2), mask=FIRST_KEY_ALONE)
+
+
+# With keys 1, 1, -1 the visible score of each query is as low as a finite number in the place of minus infinity, or
+# lower, and one hidden score is as high: up to the 1e4 that the question promises.
+VERY_LOW = tensor([[-200], [-3e3], [-1e4]])
+FIRST_KEY_ALONE = torch.tensor([[True, False, False]] * 3)
 
 
 def attend(scores, v, mask):
@@ -1029,6 +1054,23 @@ def mask_as_condition(scores, mask):
     return torch.softmax(scores, dim=-1).nan_to_num(0.0)
 
 
+def fill_then_hide(fill):
+    def weigh(scores, mask):
+        return torch.softmax(scores, -1) if mask is None else torch.softmax(scores.masked_fill(~mask, fill), -1) * mask
+
+    return weigh
+
+
+def fill_and_leave(scores, mask):
+    if mask is None:
+        return torch.softmax(scores, dim=-1)
+    return torch.softmax(scores.masked_fill(~mask, -1e4), dim=-1) * mask.any(dim=-1, keepdim=True)
+
+
+def add_then_hide(scores, mask):
+    return torch.softmax(scores, -1) if mask is None else torch.softmax(scores + ~mask * -1e4, -1) * mask
+
+
 def no_mask_inverted(scores, mask):
     return torch.softmax(scores.masked_fill(~mask, -torch.inf), dim=-1).nan_to_num(0.0)
 
@@ -1040,6 +1082,12 @@ def no_mask_asked(scores, mask):
 NO_MASK = (
     "With mask=None your function stops with an error. None means that every key may be seen: ask `if mask is not "
     "None` before you use the mask."
+)
+
+FINITE_NUMBER = (
+    "You hide a key with a finite number, put in the place of its score or added to it. Visible scores may be as low "
+    "as -1e4, and hidden ones as high as 1e4, so that what comes out may lie above a visible score. Use minus "
+    "infinity. Otherwise hidden keys take a part of the sum, or all of it, "
 )
 
 # Ways to turn scores and a mask into wrong weights, which one head and many heads share: name -> (hint, weights).
@@ -1113,6 +1161,21 @@ WRONG_WEIGHTS = {
     "truth_of_a_tensor": (
         "`if mask:` asks a whole tensor whether it is true, which has no answer. Ask `if mask is not None:`.",
         mask_as_condition,
+    ),
+    **{
+        f"fills_with_{-fill:.0f}": (
+            FINITE_NUMBER + "and the product with the mask gives their shares to nobody.",
+            fill_then_hide(fill),
+        )
+        for fill in (-1e2, -1e3, -1e4)
+    },
+    "fills_and_reads_the_hidden": (
+        FINITE_NUMBER + "and hidden values are read.",
+        fill_and_leave,
+    ),
+    "adds_a_score": (
+        FINITE_NUMBER + "and the product with the mask gives their shares to nobody.",
+        add_then_hide,
     ),
     "no_mask_inverted": (NO_MASK, no_mask_inverted),
     "no_mask_asked": (NO_MASK, no_mask_asked),
@@ -1366,6 +1429,9 @@ def multi_head_attention(rng):
         weights = projections(rng, d, d_kv, N, d_k, d_v, d_out)
         yield random(q_in=x, kv_in=z, **weights, mask=None)
         yield random(q_in=x, kv_in=z, **weights, mask=seeing_mask(rng, T, S))
+    # Both sides equally wide: a product with the wrong one of them gives numbers here and no error.
+    x, z = normal(rng, 2, 3, 4), normal(rng, 2, 5, 4)
+    yield random(q_in=x, kv_in=z, **projections(rng, 4, 4, 2, 3, 3, 5), mask=None)
     x, weights = normal(rng, 2, 4, 3), projections(rng, 3, 3, 1, 2, 4, 5)
     yield edge(q_in=x, kv_in=x, **weights, mask=attention.causal_mask(4))
     yield edge(q_in=x[:1, :1], kv_in=x[:1, :1], **projections(rng, 3, 3, 2, 2, 4, 5), mask=None)
@@ -1381,6 +1447,14 @@ def multi_head_attention(rng):
     }
     yield edge(**huge, mask=None)
     yield edge(**huge, mask=torch.tensor([[True, False, True], [True, False, True]]))
+    low = {
+        "q_in": VERY_LOW[None],
+        "kv_in": tensor([[[1, 0], [1, 5], [-1, 3]]]),
+        "W_Q": tensor([[1, 1]]),
+        "W_K": tensor([[1, 1], [0, 0]]),
+        "W_V": normal(rng, 2, 4),
+    }
+    yield edge(**low, W_O=normal(rng, 4, 3), n_heads=2, mask=FIRST_KEY_ALONE)
     blind = attention.causal_mask(4, 2)
     yield edge(q_in=x, kv_in=normal(rng, 2, 2, 5), **projections(rng, 3, 5, 2, 2, 4, 3), mask=blind)
 
@@ -1549,6 +1623,40 @@ def patterns_averaged(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
 def patterns_summed(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
     q, k = split_right(q_in @ W_Q, n_heads), split_right(kv_in @ W_K, n_heads)
     return weigh_right(q @ k.mT / sqrt(q.shape[-1]), mask).sum(dim=1) @ (kv_in @ W_V @ W_O)
+
+
+# Where the two sides differ in width, several of these stop with the same error: a random case has equal widths.
+
+
+def with_weights(queries="W_Q", keys="W_K", values="W_V"):
+    def attention_of_heads(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+        weights = {"W_Q": W_Q, "W_K": W_K, "W_V": W_V}
+        return many_heads(weigh_right)(
+            q_in, kv_in, weights[queries], weights[keys], weights[values], W_O, n_heads, mask
+        )
+
+    return attention_of_heads
+
+
+OWN_WEIGHTS = " Queries are q_in W_Q, keys are kv_in W_K, and values are kv_in W_V."
+for name, hint, weights in (
+    ("query_and_key_weights_swapped", "W_Q and W_K have changed places.", {"queries": "W_K", "keys": "W_Q"}),
+    ("key_and_value_weights_swapped", "W_K and W_V have changed places.", {"keys": "W_V", "values": "W_K"}),
+    ("keys_with_query_weights", "Your keys are made with W_Q.", {"keys": "W_Q"}),
+    ("keys_with_value_weights", "Your keys are made with W_V.", {"keys": "W_V"}),
+    ("values_with_key_weights", "Your values are made with W_K.", {"values": "W_K"}),
+    ("queries_with_key_weights", "Your queries are made with W_K.", {"queries": "W_K"}),
+):
+    multi_head_attention.misconception(hint + OWN_WEIGHTS, name=name)(with_weights(**weights))
+
+
+@multi_head_attention.misconception(
+    "Your keys come from q_in. Then each position of q_in asks the others of q_in, and the answers do not meet the "
+    "values." + OWN_WEIGHTS
+)
+def keys_from_asking_side(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    q, k, v = (split_right(x @ W, n_heads) for x, W in ((q_in, W_Q), (q_in, W_K), (kv_in, W_V)))
+    return merge_right(attend(q @ k.mT / sqrt(q.shape[-1]), v, mask)) @ W_O
 
 
 @multi_head_attention.misconception(

@@ -49,6 +49,8 @@ def fit_least_squares(rng):
     yield edge(X=1e4 * X, y=1e4 * y)
     X, y = data(rng, 9, 2)
     yield edge(X=np.column_stack([X, np.zeros(9)]), y=y)
+    # One column in other units than its neighbor: its singular value is small, and the column counts nevertheless.
+    yield edge(X=np.column_stack([X4, [0.0, 1e-4, 5e-4, 2e-4]]), y=Y4.copy())
 
 
 @fit_least_squares.misconception(
@@ -127,6 +129,25 @@ for digits in range(3, 10):  # from 1e-3 on the diagonal to 1e-9; with less, rou
     fit_least_squares.misconception(SMALL_NUMBER_ON_THE_DIAGONAL, f"diagonal_plus_1e_{digits}")(
         with_a_price(10**-digits)
     )
+
+
+COARSE_CUTOFF = (
+    "Your cutoff (`rcond`, `rtol` or a limit of your own) is so coarse that it throws away a column that counts: one "
+    "measured in other units has a small singular value, and is independent. Leave out only what is rounding: the "
+    "default of numpy.linalg.pinv, or rcond=None in lstsq."
+)
+
+
+@fit_least_squares.misconception(COARSE_CUTOFF)
+def coarse_cutoff(X, y):
+    weights = np.linalg.pinv(X - X.mean(axis=0), rcond=1e-2) @ (y - y.mean())
+    return weights, y.mean() - X.mean(axis=0) @ weights
+
+
+@fit_least_squares.misconception(COARSE_CUTOFF)
+def coarse_cutoff_beside_ones(X, y):
+    theta = np.linalg.pinv(ones_last(X), rcond=1e-3) @ y
+    return theta[:-1], theta[-1]
 
 
 @fit_least_squares.misconception(
@@ -436,9 +457,11 @@ def a_shift_moves_only_the_intercept(call, rng):
 
 
 @fit_least_squares.always(
-    "The third column of X is the first minus twice the second, so the weights must be the shortest. Rounding hides "
-    "the singularity: the determinant is tiny, not 0. Do not test it; use a solver that is built on the singular value "
-    "decomposition."
+    "The third column of X is the first minus twice the second. Many weights fit equally well, and the result must be "
+    "the shortest of them. Causes that are often seen: a square system is solved, and rounding hides that it is "
+    "singular, with a determinant that is tiny and not 0; the columns are divided by their standard deviations first, "
+    "and the weights are the shortest in other units; the numbers are float32. A solver that is built on the singular "
+    "value decomposition, used in float64 on the columns as they are, gives the shortest."
 )
 def shortest_although_rounding_hides_the_dependence(call, rng):
     a = np.array([1.1, 2.3, 3.7, 4.2, 5.9, 6.4, 7.8])
@@ -1124,6 +1147,10 @@ def r2_score(rng):
     y = rng.standard_normal(6)
     yield edge(y=y, predictions=y.copy())
     yield edge(y=y, predictions=np.full(6, y.mean()))
+    # Targets that are nearly equal, tiny, or equal at both ends alone: the formula holds for them.
+    yield edge(y=1e5 + np.array([0.0, 0.5, 1.0]), predictions=np.full(3, 1e5))
+    yield edge(y=1e-9 * np.array([1.0, 2.0, 3.0]), predictions=1e-9 * np.array([1.0, 2.0, 2.5]))
+    yield edge(y=np.array([1.0, 2.0, 1.0]), predictions=np.array([1.0, 1.9, 1.0]))
 
 
 @r2_score.misconception(
@@ -1272,6 +1299,38 @@ r2_score.misconception(SMALL_NUMBER_BELOW, "denominator_plus_machine_epsilon")(
 )
 
 
+def exactly_equal(y, predictions):
+    return np.all(y == predictions)
+
+
+def with_equal_targets(are_equal, foretold=exactly_equal):
+    def score(y, predictions):
+        if are_equal(y):
+            return 1.0 if foretold(y, predictions) else 0.0
+        return 1 - np.sum((y - predictions) ** 2) / np.sum((y - y.mean()) ** 2)
+
+    return score
+
+
+for foretold, ending in ((exactly_equal, ""), (np.allclose, "_and_foretold")):
+    r2_score.misconception(
+        "np.allclose(y, y[0]) also holds for targets that differ: it forgives 1e-5 of their size, and 1e-8 besides. "
+        "Nearly equal targets have a score like others. Ask whether they are equal: np.all(y == y[0]).",
+        "nearly_equal_taken_for_equal" + ending,
+    )(with_equal_targets(lambda y: np.allclose(y, y[0]), foretold))
+r2_score.misconception(
+    "You take a small spread (a sum of squares, a variance, a standard deviation below some limit) for equal targets. "
+    "How small it is depends on the units: targets of 1e-9, 2e-9 and 3e-9 have the same score as 1, 2 and 3. Ask "
+    "whether the targets are equal: np.all(y == y[0]).",
+    "small_spread_taken_for_none",
+)(with_equal_targets(lambda y: np.sum((y - y.mean()) ** 2) < 1e-12))
+r2_score.misconception(
+    "You compare the first target with the last alone. Those in between may differ: compare all of them, "
+    "np.all(y == y[0]).",
+    "first_compared_with_last",
+)(with_equal_targets(lambda y: y[0] == y[-1]))
+
+
 @r2_score.misconception(
     "You sum absolute values. R2 compares SQUARED errors with squared distances from the mean: the mean is the best "
     "constant for squares, and it is not for absolute values."
@@ -1354,6 +1413,7 @@ def reduce_loss(rng):
     yield edge(losses=np.array([2.0, 2.0, 2.0]), weights=np.array([1e9, 1.0, 1e-9]))
     yield edge(losses=np.zeros(4), weights=np.ones(4))
     yield edge(losses=np.array([-2.0, -0.5, -3.0]), weights=np.array([1.0, 2.0, 5.0]))
+    yield edge(losses=np.array([1.0, 3.0]), weights=np.array([1e-14, 3e-14]))
 
 
 @reduce_loss.misconception(
@@ -1365,11 +1425,23 @@ def weights_not_normalized(losses, weights):
 
 
 @reduce_loss.misconception(
-    "You divide the weighted sum by n, the number of losses. That is right only if the weights happen to sum to "
-    "n: divide by the sum of the weights."
+    "You divide the weighted sum by a count: by n, the number of losses, or by the number of weights that are not 0. "
+    "That is right only if the weights happen to sum to that count: divide by the sum of the weights."
 )
 def weighted_sum_over_n(losses, weights):
     return losses.mean(), losses.max(), (losses * weights).mean()
+
+
+def with_a_small_number_below_the_weights(number):
+    return lambda losses, weights: (losses.mean(), losses.max(), losses @ weights / (weights.sum() + number))
+
+
+for digits in range(6, 17):
+    reduce_loss.misconception(
+        "You add a small number to the sum of the weights. It is not small beside small weights, and only their ratios "
+        "may count. The weights are never all 0, so nothing has to be added: divide by their sum.",
+        f"sum_of_the_weights_plus_1e_{digits}",
+    )(with_a_small_number_below_the_weights(10**-digits))
 
 
 @reduce_loss.misconception(
