@@ -72,6 +72,45 @@ def inverse_of_a_singular_matrix(X, y):
     return theta[:-1], theta[-1]
 
 
+def solved_by_qr(A, y):
+    Q, R = np.linalg.qr(A)
+    return np.linalg.solve(R, Q.T @ y)
+
+
+def qr_with_ones_last(X, y):
+    theta = solved_by_qr(ones_last(X), y)
+    return theta[:-1], theta[-1]
+
+
+def qr_with_ones_first(X, y):
+    theta = solved_by_qr(np.hstack([np.ones((X.shape[0], 1)), X]), y)
+    return theta[1:], theta[0]
+
+
+def qr_of_centered_columns(X, y):
+    weights = solved_by_qr(X - X.mean(axis=0), y - y.mean())
+    return weights, y.mean() - X.mean(axis=0) @ weights
+
+
+def stops_at_a_repeated_column(fit):
+    try:
+        fit(np.hstack([X4, X4]), Y4)
+    except np.linalg.LinAlgError:
+        return True
+    return False
+
+
+# On some processors rounding puts a tiny number in the place of the zero in R, and there is no error. Where there is
+# one, the hint on inverses of singular matrices names this mistake, too.
+for factored in (qr_with_ones_last, qr_with_ones_first, qr_of_centered_columns):
+    if not stops_at_a_repeated_column(factored):
+        fit_least_squares.misconception(
+            "Here one column repeats another, so the R of your QR factorization is singular: the last number on its "
+            "diagonal is rounding in the place of 0, and numbers divided by it mean nothing. Choose the shortest "
+            "weights: a solver built on the singular value decomposition does."
+        )(factored)
+
+
 EXAMPLES_TIMES_EXAMPLES = (
     "You built A A^T, which compares examples with examples and has shape (n, n). The normal equations compare "
     "columns with columns: A^T A, of shape (d, d), one equation per unknown."
@@ -207,6 +246,60 @@ def intercept_shifted_the_wrong_way(X, y):
 def intercept_not_shifted_back(X, y):
     weights = np.linalg.lstsq(X - X.mean(axis=0), y - y.mean(), rcond=None)[0]
     return weights, y.mean()
+
+
+@fit_least_squares.misconception(
+    "Your weights are right, and your intercept has the wrong sign. The best line passes through the point of means: "
+    "put the means into y = w . x + b, and b is the mean of y minus what the weights make of the mean of X."
+)
+def intercept_with_the_wrong_sign(X, y):
+    weights = np.linalg.lstsq(X - X.mean(axis=0), y - y.mean(), rcond=None)[0]
+    return weights, X.mean(axis=0) @ weights - y.mean()
+
+
+@fit_least_squares.misconception(
+    "You center X and return 0 for the intercept. Centered columns need no intercept only if y is centered as well, "
+    "and the result is asked for X and y as they are: shift it back, y.mean() - X.mean(axis=0) @ weights."
+)
+def no_intercept_of_centered_columns(X, y):
+    return np.linalg.lstsq(X - X.mean(axis=0), y, rcond=None)[0], 0.0
+
+
+TARGETS_ALONE_CENTERED = (
+    "You center y and leave X as it is. The line is then forced through the origin of X, and the weights are those of "
+    "another problem: center both, or put a column of ones beside X."
+)
+
+
+@fit_least_squares.misconception(TARGETS_ALONE_CENTERED)
+def targets_alone_centered(X, y):
+    return np.linalg.lstsq(X, y - y.mean(), rcond=None)[0], y.mean()
+
+
+@fit_least_squares.misconception(TARGETS_ALONE_CENTERED + " (The intercept you do shift back.)")
+def targets_alone_centered_and_shifted_back(X, y):
+    weights = np.linalg.lstsq(X, y - y.mean(), rcond=None)[0]
+    return weights, y.mean() - X.mean(axis=0) @ weights
+
+
+CENTERED_IN_PLACE = (
+    "`X -= X.mean(axis=0)` changes the caller's array in place. Write `centered = X - X.mean(axis=0)`, a new array."
+)
+
+
+@fit_least_squares.misconception(CENTERED_IN_PLACE + " And after it the mean of X is 0, so nothing is shifted back.")
+def centered_in_place(X, y):
+    X -= X.mean(axis=0)
+    weights = np.linalg.lstsq(X, y - y.mean(), rcond=None)[0]
+    return weights, y.mean() - X.mean(axis=0) @ weights
+
+
+@fit_least_squares.misconception("The numbers are right, but " + CENTERED_IN_PLACE)
+def centered_in_place_with_the_mean_kept(X, y):
+    x_mean = X.mean(axis=0)
+    X -= x_mean
+    weights = np.linalg.lstsq(X, y - y.mean(), rcond=None)[0]
+    return weights, y.mean() - x_mean @ weights
 
 
 @fit_least_squares.misconception(
@@ -478,7 +571,7 @@ def shortest_although_rounding_hides_the_dependence(call, rng):
 @exercise("linear_regression.mse_gradient", reference=lr.mse_gradient, points=6, rtol=1e-6, atol=1e-9)
 def mse_gradient(rng):
     """Gradient of the mean squared error with respect to the parameters."""
-    yield worked(A=A4.copy(), y=Y4.copy(), theta=np.array([1.0, 1.0]))
+    yield worked(A=A4.copy(), y=Y4.copy(), theta=np.array([2.0, 1.0]))
     for n, d in [(7, 3), (5, 4), (3, 6)]:
         yield random(A=rng.standard_normal((n, d)), y=rng.standard_normal(n), theta=rng.standard_normal(d))
     yield edge(A=A4.copy(), y=Y4.copy(), theta=np.array([1.0, 1.5]))
@@ -593,6 +686,44 @@ def mean_over_the_parameters(A, y, theta):
 @mse_gradient.misconception(MEAN_OVER_THE_PARAMETERS.format(verb="sum"))
 def sum_over_the_parameters(A, y, theta):
     return 2 * (A.T * (A @ theta - y)).sum(axis=0) / len(y)
+
+
+@mse_gradient.misconception(
+    "You square the errors inside the gradient. The derivative of r^2 is 2r: the square is gone, and each error stands "
+    "there once, with its sign. `**` binds tighter than `@`, so A.T @ (...) ** 2 squares the errors first."
+)
+def errors_squared(A, y, theta):
+    return 2 / A.shape[0] * A.T @ (A @ theta - y) ** 2
+
+
+@mse_gradient.misconception(
+    "You square the errors inside the gradient, and the factor is 1 / n. The derivative of r^2 is 2r: the 2 comes "
+    "down, and each error stands there once, with its sign."
+)
+def errors_squared_without_two(A, y, theta):
+    return A.T @ (A @ theta - y) ** 2 / A.shape[0]
+
+
+@mse_gradient.misconception(
+    "The targets are missing: you take A theta, the predictions, where the errors A theta - y belong."
+)
+def targets_forgotten(A, y, theta):
+    return 2 / A.shape[0] * A.T @ A @ theta
+
+
+@mse_gradient.misconception(
+    "The predictions are missing: your gradient does not depend on theta. The errors are A theta - y."
+)
+def predictions_forgotten(A, y, theta):
+    return -2 / A.shape[0] * A.T @ y
+
+
+@mse_gradient.misconception(
+    "The parentheses are missing: A.T @ A @ theta - y subtracts n targets from d numbers. A^T multiplies the errors as "
+    "a whole: A.T @ (A @ theta - y)."
+)
+def targets_outside_the_product(A, y, theta):
+    return 2 / A.shape[0] * (A.T @ A @ theta - y)
 
 
 ROOT_DIFFERENTIATED = (
@@ -852,6 +983,30 @@ def step_divided_by_k(A, y, start, step_size, steps):
     return np.stack(path)
 
 
+@gradient_descent.misconception(
+    "You begin at zeros. The walk begins at `start`, which is row 0 of the path and need not be zero."
+)
+def begins_at_zeros(A, y, start, step_size, steps):
+    path = [np.zeros_like(start)]
+    for _ in range(steps):
+        path.append(path[-1] - step_size * slope(A, y, path[-1]))
+    return np.stack(path)
+
+
+@gradient_descent.misconception(
+    "You move one coordinate after another, and each sees those that have moved. A step of gradient descent takes the "
+    "whole gradient at one point and moves all coordinates at once: compute it before the loop over coordinates."
+)
+def one_coordinate_after_another(A, y, start, step_size, steps):
+    path = [start]
+    for _ in range(steps):
+        theta = path[-1].copy()
+        for j in range(len(theta)):
+            theta[j] -= step_size * slope(A, y, theta)[j]
+        path.append(theta)
+    return np.stack(path)
+
+
 @gradient_descent.always("With a step size below the bound the loss must never rise along the path.")
 def loss_never_rises(call, rng):
     A, y = rng.standard_normal((8, 3)), rng.standard_normal(8)
@@ -999,6 +1154,40 @@ def ridge_intercept_after_the_weights(X, y, penalty):
 )
 def lambda_over_n(X, y, penalty):
     return centered_ridge(X, y, penalty / len(y))
+
+
+@fit_ridge.misconception(
+    "Your penalty is half as strong as it should be. Both parts of the loss are squares, so setting the gradient to "
+    "zero gives 2 X^T (Xw - y) + 2 lambda w = 0, and the 2 cancels: lambda itself stands on the diagonal."
+)
+def half_of_lambda(X, y, penalty):
+    return centered_ridge(X, y, penalty / 2)
+
+
+@fit_ridge.misconception(
+    "Your penalty is twice as strong as it should be. The gradient is 2 X^T (Xw - y) + 2 lambda w: the 2 stands in "
+    "both parts and cancels, so lambda itself stands on the diagonal."
+)
+def twice_lambda(X, y, penalty):
+    return centered_ridge(X, y, 2 * penalty)
+
+
+@fit_ridge.misconception(
+    "Your weights are right, but you shift the intercept the wrong way. The line passes through the point of means: "
+    "put the means into y = w . x + b and solve for b."
+)
+def ridge_intercept_shifted_the_wrong_way(X, y, penalty):
+    weights = centered_ridge(X, y, penalty)[0]
+    return weights, y.mean() + X.mean(axis=0) @ weights
+
+
+@fit_ridge.misconception(
+    "Your weights are right, and your intercept has the wrong sign: it is the mean of y minus what the weights make of "
+    "the mean of X."
+)
+def ridge_intercept_with_the_wrong_sign(X, y, penalty):
+    weights = centered_ridge(X, y, penalty)[0]
+    return weights, X.mean(axis=0) @ weights - y.mean()
 
 
 @fit_ridge.misconception(
@@ -1332,6 +1521,20 @@ r2_score.misconception(
 
 
 @r2_score.misconception(
+    "Below the fraction you sum y^2, the squared distances from 0. The rival predicts the mean of y: sum (y - mean)^2."
+)
+def distances_from_zero(y, predictions):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return 1 - np.sum((y - predictions) ** 2) / np.sum(y**2)
+
+
+@r2_score.misconception("You return percent, 100 times the score. Perfect predictions must score 1, not 100.")
+def in_percent(y, predictions):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return 100 * (1 - np.sum((y - predictions) ** 2) / np.sum((y - y.mean()) ** 2))
+
+
+@r2_score.misconception(
     "You sum absolute values. R2 compares SQUARED errors with squared distances from the mean: the mean is the best "
     "constant for squares, and it is not for absolute values."
 )
@@ -1487,6 +1690,13 @@ def weights_normalized_in_place(losses, weights):
 )
 def worst_returned_first(losses, weights):
     return losses.max(), losses.mean(), losses @ weights / weights.sum()
+
+
+@reduce_loss.misconception(
+    "The numbers are right, in the wrong order: the worst comes second, and the weighted mean last."
+)
+def worst_returned_last(losses, weights):
+    return losses.mean(), losses @ weights / weights.sum(), losses.max()
 
 
 @reduce_loss.misconception(
