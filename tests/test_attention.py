@@ -608,7 +608,10 @@ def attention_with(fill):
     return attention_of
 
 
-def heads_with(attention_of=attention_with(-torch.inf), keys="W_K", queries="W_Q"):
+HIDDEN = attention_with(-torch.inf)
+
+
+def heads_with(attention_of=HIDDEN, keys="W_K", queries="W_Q"):
     """Multi-head attention with one of its parts replaced."""
 
     def attention_of_heads(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
