@@ -1057,6 +1057,14 @@ def returns_the_weights(q, k, v, mask=None):
     return masked(q @ k.mT / sqrt(q.shape[-1]), mask).nan_to_num(0.0)
 
 
+@scaled_dot_product_attention.misconception(
+    "You return two things, the result and the weights. Asked is the result alone: one tensor of shape (..., T, d_v)."
+)
+def returns_the_weights_too(q, k, v, mask=None):
+    weights = masked(q @ k.mT / sqrt(q.shape[-1]), mask).nan_to_num(0.0)
+    return weights @ v, weights
+
+
 def softmax_over(dim):
     return lambda scores, mask: torch.softmax(
         scores if mask is None else scores.masked_fill(~mask, -torch.inf), dim=dim
@@ -1815,6 +1823,14 @@ def all_from_asking_side(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
 
 
 @multi_head_attention.misconception(
+    "Your queries come from kv_in, as keys and values do. q_in asks: it meets W_Q, and the result has one row for each "
+    "of its positions."
+)
+def all_from_answering_side(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    return many_heads(weigh_right)(kv_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask)
+
+
+@multi_head_attention.misconception(
     "q_in and kv_in have changed places. q_in asks: it meets W_Q, and the result has one row for each of its positions."
 )
 def sides_swapped(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
@@ -1991,6 +2007,38 @@ def heads_averaged_before_the_projection(q_in, kv_in, W_Q, W_K, W_V, W_O, n_head
 )
 def output_weights_transposed(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
     return many_heads(weigh_right)(q_in, kv_in, W_Q, W_K, W_V, W_O.mT, n_heads, mask)
+
+
+@multi_head_attention.misconception(KEYS_NOT_TRANSPOSED)
+def keys_of_heads_as_they_stand(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    q, k, v = (split_right(x @ W, n_heads) for x, W in ((q_in, W_Q), (kv_in, W_K), (kv_in, W_V)))
+    return merge_right(attend(q @ k / sqrt(q.shape[-1]), v, mask)) @ W_O
+
+
+@multi_head_attention.misconception(
+    "You reverse all axes of k, as .T does, so the batch and the heads change places with the rest. Swap the last two "
+    "axes alone: k.mT."
+)
+def all_axes_of_head_keys_reversed(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    q, k, v = (split_right(x @ W, n_heads) for x, W in ((q_in, W_Q), (kv_in, W_K), (kv_in, W_V)))
+    return merge_right(attend(q @ k.permute(3, 2, 1, 0) / sqrt(q.shape[-1]), v, mask)) @ W_O
+
+
+@multi_head_attention.misconception(
+    "You transpose the weights before they meet the values. They have a row for each query and a column for each key, "
+    "(T, S), and so they fit the values of a head, (S, d_v), as they stand."
+)
+def weights_of_heads_transposed(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    q, k, v = (split_right(x @ W, n_heads) for x, W in ((q_in, W_Q), (kv_in, W_K), (kv_in, W_V)))
+    return merge_right(weigh_right(q @ k.mT / sqrt(q.shape[-1]), mask).mT @ v) @ W_O
+
+
+@multi_head_attention.misconception(
+    "Merging stops with an error: after a transpose the numbers no longer lie side by side in memory, and view refuses "
+    "to copy. Use reshape or flatten, which copy where they must."
+)
+def merged_by_view(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    return many_heads(weigh_right, merge=merge_viewed)(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask)
 
 
 HEADS_NOT_MERGED = (
@@ -2277,6 +2325,14 @@ def base_e(T, d_model):
 def faster_and_faster(T, d_model):
     a = angles(T, even(d_model) / d_model)
     return pairs(a.sin(), a.cos())
+
+
+@sinusoidal_positions.misconception(
+    "Your table lies on its side: one column per position. Asked is one ROW per position, shape (T, d_model)."
+)
+def positions_in_columns(T, d_model):
+    a = angles(T, -even(d_model) / d_model)
+    return pairs(a.sin(), a.cos()).mT
 
 
 WHOLE_EXPONENT = (

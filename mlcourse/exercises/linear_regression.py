@@ -726,6 +726,29 @@ def targets_outside_the_product(A, y, theta):
     return 2 / A.shape[0] * (A.T @ A @ theta - y)
 
 
+@mse_gradient.misconception(
+    "The transpose is missing: A has a row for each example, (n, d), and its rows do not meet the n errors. A^T, of "
+    "shape (d, n), does: A.T @ (A @ theta - y)."
+)
+def matrix_not_transposed(A, y, theta):
+    return 2 / A.shape[0] * A @ (A @ theta - y)
+
+
+@mse_gradient.misconception(
+    "`*` multiplies entry by entry and adds nothing up: A.T * errors has shape (d, n), one column per example. The "
+    "matrix product `@` also sums over the examples: A.T @ errors, shape (d,)."
+)
+def entries_multiplied(A, y, theta):
+    return 2 / A.shape[0] * A.T * (A @ theta - y)
+
+
+@mse_gradient.misconception(
+    "`2 // n` drops what is behind the point, so it is 0 for more than two examples. Divide with a single `/`."
+)
+def factor_without_fraction(A, y, theta):
+    return 2 // A.shape[0] * A.T @ (A @ theta - y)
+
+
 ROOT_DIFFERENTIATED = (
     "You differentiate the root of the {kind} of the squares: your gradient is divided by the size of the errors, so "
     "it does not shrink as they do. The loss is the mean of the squares itself, without a root: 2/n A^T (A theta - y)."
@@ -1259,6 +1282,28 @@ def one_price_per_example_beside_ones(X, y, penalty):
     return theta[:-1], theta[-1]
 
 
+@fit_ridge.misconception(
+    "The root of lambda stands on the diagonal. The root belongs in penalty rows that are stacked below X, whose "
+    "squares are summed; in the normal equations it is lambda itself."
+)
+def root_of_lambda(X, y, penalty):
+    return centered_ridge(X, y, np.sqrt(penalty))
+
+
+@fit_ridge.misconception(TARGETS_ALONE_CENTERED)
+def ridge_with_targets_alone_centered(X, y, penalty):
+    return ridge_solution(X.T @ X, X.T @ (y - y.mean()), penalty), y.mean()
+
+
+@fit_ridge.misconception(
+    "You return all parameters in one array. Return a tuple of two: the weights, one per column of X, and the "
+    "intercept, a number."
+)
+def ridge_parameters_not_cut(X, y, penalty):
+    weights, intercept = centered_ridge(X, y, penalty)
+    return np.append(weights, intercept)
+
+
 @fit_ridge.misconception("Both results are there, in the wrong order: the weights come first, then the intercept.")
 def ridge_intercept_returned_first(X, y, penalty):
     weights, intercept = centered_ridge(X, y, penalty)
@@ -1526,6 +1571,14 @@ r2_score.misconception(
 def distances_from_zero(y, predictions):
     with np.errstate(divide="ignore", invalid="ignore"):
         return 1 - np.sum((y - predictions) ** 2) / np.sum(y**2)
+
+
+@r2_score.misconception(
+    "You return the mean squared error. The score compares it with that of a rival who always says the mean of y: "
+    "divide by the rival's, and subtract from 1."
+)
+def error_for_score(y, predictions):
+    return np.mean((y - predictions) ** 2)
 
 
 @r2_score.misconception("You return percent, 100 times the score. Perfect predictions must score 1, not 100.")
