@@ -580,6 +580,10 @@ def sum_without_its_axis(scores, mask):
     return e / e.sum(-1)
 
 
+def clamped(scores, mask):
+    return torch.softmax(scores.clamp(-700, 700).masked_fill(~mask, -torch.inf), -1).nan_to_num(0.0)
+
+
 def mask_row_by_row(T, S):
     mask = torch.zeros(T, S, dtype=torch.bool)
     for i in range(T):
@@ -592,6 +596,55 @@ def queries_divided(q, k):
     return q @ k.transpose(-2, -1)
 
 
+def attention_with(fill):
+    """Attention that hides keys with a finite score and takes their shares away afterwards."""
+
+    def attention_of(q, k, v, mask=None):
+        scores = q @ k.mT / math.sqrt(q.shape[-1])
+        if mask is None:
+            return torch.softmax(scores, -1) @ v
+        return (torch.softmax(scores.masked_fill(~mask, fill), -1) * mask) @ v
+
+    return attention_of
+
+
+HIDDEN = attention_with(-torch.inf)
+
+
+def heads_with(attention_of=HIDDEN, keys="W_K", queries="W_Q"):
+    """Multi-head attention with one of its parts replaced."""
+
+    def attention_of_heads(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+        weights = {"W_Q": W_Q, "W_K": W_K}
+        products = (q_in @ weights[queries], kv_in @ weights[keys], kv_in @ W_V)
+        q, k, v = (x.unflatten(-1, (n_heads, -1)).transpose(1, 2) for x in products)
+        return attention_of(q, k, v, mask).nan_to_num(0.0).transpose(1, 2).flatten(-2) @ W_O
+
+    return attention_of_heads
+
+
+def test_the_smallest_finite_number_hides_as_well_as_minus_infinity():
+    lowest = torch.finfo(torch.float64).min
+    for exercise, submission in (
+        ("masked_softmax", lambda scores, mask: torch.softmax(scores.masked_fill(~mask, lowest), -1) * mask),
+        ("scaled_dot_product_attention", attention_with(lowest)),
+        ("multi_head_attention", heads_with(attention_with(lowest))),
+    ):
+        report = evaluate(f"attention.{exercise}", submission)
+        assert report.score == report.max_score, report.feedback
+
+
+@pytest.mark.parametrize("fill", [-20, -50, -500, -2e3, -7e3, -1e4])
+def test_a_finite_fill_within_the_promised_scores_does_not_pass(fill):
+    for exercise, submission in (
+        ("masked_softmax", lambda scores, mask: torch.softmax(scores.masked_fill(~mask, fill), -1) * mask),
+        ("scaled_dot_product_attention", attention_with(fill)),
+        ("multi_head_attention", heads_with(attention_with(fill))),
+    ):
+        report = evaluate(f"attention.{exercise}", submission)
+        assert report.score < report.max_score, (exercise, report.feedback)
+
+
 @pytest.mark.parametrize(
     ("exercise", "submission", "mistake"),
     [
@@ -602,6 +655,11 @@ def queries_divided(q, k):
         ("masked_softmax", lambda scores, mask: torch.softmax(scores * mask, -1) * mask, "zeroes_scores_then_hides"),
         ("masked_softmax", sum_without_its_axis, "axis_of_the_sum_lost"),
         ("multi_head_attention", head_size_from_the_model, "reshaped_to_width_over_heads"),
+        ("masked_softmax", clamped, "clamps_the_scores"),
+        ("scaled_dot_product_attention", attention_with(-30), "fills_with_100"),
+        ("multi_head_attention", heads_with(attention_with(-30)), "fills_with_100"),
+        ("multi_head_attention", heads_with(keys="W_Q", queries="W_K"), "query_and_key_weights_swapped"),
+        ("multi_head_attention", heads_with(keys="W_Q"), "keys_with_query_weights"),
         ("sinusoidal_positions", clock_by_clock, "exponent_without_fraction"),
     ],
 )

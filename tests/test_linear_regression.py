@@ -18,6 +18,7 @@ from sklearn.model_selection import train_test_split
 
 from mlcourse import linear_regression as lr
 from mlcourse.data import diabetes
+from mlcourse.grading import evaluate
 
 torch = pytest.importorskip(
     "torch", reason="the torch half of these tests needs PyTorch: pip install 'mlcourse[torch]'"
@@ -451,3 +452,72 @@ def test_zero_steps_returns_the_start(make):
     start = make(np.array([1.0, 2.0]))
     path = lr.gradient_descent(make(np.ones((3, 2))), make(np.ones(3)), start, 0.1, 0)
     np.testing.assert_array_equal(as_numpy(path), [[1.0, 2.0]])
+
+
+# --- exercises ------------------------------------------------------------------------------------------------------
+
+
+def through_the_means(weights):
+    """Fit that finds weights for centered data, and the intercept from the means."""
+
+    def fit(X, y):
+        w = weights(X - X.mean(axis=0), y - y.mean())
+        return w, y.mean() - X.mean(axis=0) @ w
+
+    return fit
+
+
+def score_unless(are_equal):
+    """R2 with some test for equal targets."""
+
+    def score(y, p):
+        if are_equal(y):
+            return float(np.all(y == p))
+        return 1 - np.sum((y - p) ** 2) / np.sum((y - y.mean()) ** 2)
+
+    return score
+
+
+def reduced_by(total):
+    return lambda losses, weights: (losses.mean(), losses.max(), losses @ weights / total(weights))
+
+
+@pytest.mark.parametrize(
+    ("exercise", "submission"),
+    [
+        ("fit_least_squares", through_the_means(lambda X, y: np.linalg.pinv(X) @ y)),
+        ("fit_least_squares", through_the_means(lambda X, y: np.linalg.pinv(X.T @ X) @ X.T @ y)),
+        ("fit_least_squares", through_the_means(lambda X, y: scipy.linalg.lstsq(X, y, lapack_driver="gelsy")[0])),
+        ("r2_score", score_unless(lambda y: y.min() == y.max())),
+        ("r2_score", score_unless(lambda y: len(set(y.tolist())) == 1)),
+        ("reduce_loss", reduced_by(np.sum)),
+    ],
+)
+def test_right_answers_in_other_ways_pass(exercise, submission):
+    report = evaluate(f"linear_regression.{exercise}", submission)
+    assert report.score == report.max_score, report.feedback
+
+
+@pytest.mark.parametrize(
+    ("exercise", "submission", "mistake"),
+    [
+        *(
+            (
+                "fit_least_squares",
+                through_the_means(lambda X, y, rcond=rcond: np.linalg.pinv(X, rcond=rcond) @ y),
+                "coarse_cutoff",
+            )
+            for rcond in (0.2, 0.05, 1e-3)
+        ),
+        ("r2_score", score_unless(lambda y: np.allclose(y, y[0])), "nearly_equal_taken_for_equal"),
+        ("r2_score", score_unless(lambda y: np.sum((y - y.mean()) ** 2) < 1e-6), "small_spread_taken_for_none"),
+        ("r2_score", score_unless(lambda y: np.std(y) < 1e-8), "small_spread_taken_for_none"),
+        ("r2_score", score_unless(lambda y: y[0] == y[-1]), "first_compared_with_last"),
+        ("reduce_loss", reduced_by(lambda weights: weights.sum() + 1e-8), "sum_of_the_weights_plus_1e_8"),
+        ("reduce_loss", reduced_by(np.count_nonzero), "weighted_sum_over_n"),
+        ("mse_gradient", lambda A, y, theta: 2 * np.mean((A @ theta - y)[:, None] ** 2 * A, axis=0), "errors_squared"),
+    ],
+)
+def test_a_mistake_is_recognized_in_another_spelling(exercise, submission, mistake):
+    report = evaluate(f"linear_regression.{exercise}", submission)
+    assert (report.score, report.misconception) == (0, mistake), report.feedback

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import log, sqrt
+from math import log, pi, sqrt
 
 import torch
 
@@ -78,6 +78,22 @@ def scaled_by_dimension(q, k):
 )
 def scaled_by_number_of_keys(q, k):
     return q @ k.mT / sqrt(k.shape[-2])
+
+
+@attention_scores.misconception(
+    "You divide by the root of the number of queries. The scale belongs to the length of the vectors that are "
+    "multiplied, d_k, the size of the last axis."
+)
+def scaled_by_number_of_queries(q, k):
+    return q @ k.mT / sqrt(q.shape[-2])
+
+
+@attention_scores.misconception(
+    "You cut the root off to a whole number: int(), // and isqrt drop what is behind the point. The root of 2 is 1.414 "
+    "and not 1: divide by d_k ** 0.5 as it is."
+)
+def root_without_fraction(q, k):
+    return q @ k.mT / int(sqrt(q.shape[-1]))
 
 
 @attention_scores.misconception(
@@ -472,7 +488,9 @@ def masked_softmax(rng):
     yield edge(scores=tensor([[7, 7, 7, 7]]), mask=torch.ones(1, 4, dtype=torch.bool))
     yield edge(scores=tensor([[1e4, 0, 1e4], [-1e4, -1e4, 0]]), mask=torch.ones(2, 3, dtype=torch.bool))
     yield edge(scores=tensor([[0, 1e4, 0]]), mask=torch.tensor([[True, False, True]]))
-    yield edge(scores=tensor([[-1e4, 3, -1e4]]), mask=torch.tensor([[True, False, True]]))
+    yield edge(scores=tensor([[-1e4, 3, -1e4], [-200, 3, -201]]), mask=torch.tensor([[True, False, True]] * 2))
+    neighbors = tensor([[10_000, 9_999, -10_000], [-9_999, -10_000, 10_000]])
+    yield edge(scores=neighbors, mask=torch.tensor([[True, True, True], [True, True, False]]))
 
 
 @masked_softmax.misconception(
@@ -592,6 +610,14 @@ SCORE_THAT_MAY_OCCUR = "-1e4 is a score that may occur: use minus infinity"
 )
 def fills_with_a_score(scores, mask):
     return torch.softmax(scores.masked_fill(~mask, -1e4), dim=-1) * mask
+
+
+for digits in (2, 3):
+    masked_softmax.misconception(
+        f"You put a finite number such as -{10**digits} in the place of hidden scores. Visible scores may be as low "
+        "or lower, down to -1e4: the hidden keys then take a part of the sum, or all of it. Use minus infinity.",
+        name=f"fills_with_minus_1e{digits}",
+    )(lambda scores, mask, fill=-(10.0**digits): torch.softmax(scores.masked_fill(~mask, fill), dim=-1) * mask)
 
 
 @masked_softmax.misconception(
@@ -749,6 +775,50 @@ def subtracts_the_mean(scores, mask):
     return divide(torch.exp(scores - scores.mean(dim=-1, keepdim=True)) * mask, True)
 
 
+WHOLE_TENSOR = (
+    "Your shares sum to 1 over the whole tensor. Each query shares its attention by itself, so each row sums to 1: "
+    "sum over the last axis alone, dim=-1, and keep it with keepdim=True."
+)
+
+
+@masked_softmax.misconception(WHOLE_TENSOR)
+def normalized_over_the_whole_tensor(scores, mask):
+    hidden = scores.masked_fill(~mask, -torch.inf)
+    e = torch.exp(hidden - hidden.max())
+    return e / e.sum()
+
+
+@masked_softmax.misconception(WHOLE_TENSOR)
+def divided_by_the_sum_of_all_rows(scores, mask):
+    hidden = scores.masked_fill(~mask, -torch.inf)
+    e = torch.exp(hidden - hidden.amax(dim=-1, keepdim=True)).nan_to_num(0.0)
+    return e / e.sum()
+
+
+LOGARITHMS = (
+    "You return logarithms of shares: log_softmax is for losses. What is asked are the shares themselves, between 0 "
+    "and 1, and 0 for a hidden key."
+)
+
+
+@masked_softmax.misconception(LOGARITHMS)
+def logarithms_of_shares(scores, mask):
+    return torch.log_softmax(scores.masked_fill(~mask, -torch.inf), dim=-1)
+
+
+@masked_softmax.misconception(LOGARITHMS)
+def logarithms_of_shares_with_zeros(scores, mask):
+    return torch.log_softmax(scores.masked_fill(~mask, -torch.inf), dim=-1).nan_to_num(0.0)
+
+
+@masked_softmax.misconception(
+    "You clamp the scores to a range. Two scores beyond it become equal, and so do their shares: 10000 and 9999 must "
+    "share as 1 and 0 do. Subtract the largest visible score of each row, which keeps the differences."
+)
+def clamps_the_scores(scores, mask):
+    return masked(scores.clamp(-50, 50), mask).nan_to_num(0.0)
+
+
 @masked_softmax.always("Every row sums to 1, or to 0 where nothing may be seen.")
 def rows_sum(call, rng):
     mask = patchy_mask(rng, 5, 4)
@@ -806,6 +876,13 @@ def scaled_dot_product_attention(rng):
     yield edge(q=q, k=k, v=normal(rng, 3, 5), mask=best_hidden)
     blind = torch.tensor([[False] * 4, [True] * 4])
     yield edge(q=normal(rng, 2, 3), k=normal(rng, 4, 3), v=normal(rng, 4, 5), mask=blind)
+    yield edge(q=VERY_LOW, k=tensor([[1], [1], [-1]]), v=normal(rng, 3, 2), mask=FIRST_KEY_ALONE)
+
+
+# With keys 1, 1, -1 the visible score of each query is as low as a finite number in the place of minus infinity, or
+# lower, and one hidden score is as high: up to the 1e4 that the question promises.
+VERY_LOW = tensor([[-200], [-3e3], [-1e4]])
+FIRST_KEY_ALONE = torch.tensor([[True, False, False]] * 3)
 
 
 def attend(scores, v, mask):
@@ -817,6 +894,21 @@ def attend(scores, v, mask):
 )
 def scale_missing(q, k, v, mask=None):
     return attend(q @ k.mT, v, mask)
+
+
+@scaled_dot_product_attention.misconception(
+    "You multiply the scores by sqrt(d_k). A sum of d_k products is already too large by that factor: divide by it."
+)
+def scale_multiplied_in(q, k, v, mask=None):
+    return attend(q @ k.mT * sqrt(q.shape[-1]), v, mask)
+
+
+@scaled_dot_product_attention.misconception(
+    "You divide by the root of the number of queries. The scale belongs to the length of the vectors that are "
+    "multiplied, d_k, the size of the last axis."
+)
+def scale_from_number_of_queries(q, k, v, mask=None):
+    return attend(q @ k.mT / sqrt(q.shape[-2]), v, mask)
 
 
 @scaled_dot_product_attention.misconception(
@@ -958,19 +1050,19 @@ def axes_one_and_two_of_keys_swapped(q, k, v, mask=None):
 
 
 @scaled_dot_product_attention.misconception(
-    "Softmax is missing: you weigh the values with raw scores, which may be negative and do not sum to 1. Softmax "
-    "makes shares of them."
-)
-def softmax_missing(q, k, v, mask=None):
-    return q @ k.mT / sqrt(q.shape[-1]) @ v
-
-
-@scaled_dot_product_attention.misconception(
     "You return the weights. They say where each query reads; the result is what it reads there: weights times values, "
     "of shape (T, d_v)."
 )
 def returns_the_weights(q, k, v, mask=None):
     return masked(q @ k.mT / sqrt(q.shape[-1]), mask).nan_to_num(0.0)
+
+
+@scaled_dot_product_attention.misconception(
+    "You return two things, the result and the weights. Asked is the result alone: one tensor of shape (..., T, d_v)."
+)
+def returns_the_weights_too(q, k, v, mask=None):
+    weights = masked(q @ k.mT / sqrt(q.shape[-1]), mask).nan_to_num(0.0)
+    return weights @ v, weights
 
 
 def softmax_over(dim):
@@ -1029,6 +1121,46 @@ def mask_as_condition(scores, mask):
     return torch.softmax(scores, dim=-1).nan_to_num(0.0)
 
 
+def fill_then_hide(fill):
+    def weigh(scores, mask):
+        return torch.softmax(scores, -1) if mask is None else torch.softmax(scores.masked_fill(~mask, fill), -1) * mask
+
+    return weigh
+
+
+def fill_and_leave(scores, mask):
+    if mask is None:
+        return torch.softmax(scores, dim=-1)
+    return torch.softmax(scores.masked_fill(~mask, -1e4), dim=-1) * mask.any(dim=-1, keepdim=True)
+
+
+def add_then_hide(scores, mask):
+    return torch.softmax(scores, -1) if mask is None else torch.softmax(scores + ~mask * -1e4, -1) * mask
+
+
+def scores_for_weights(scores, mask):
+    return scores
+
+
+def scores_times_mask_for_weights(scores, mask):
+    return scores if mask is None else scores * mask
+
+
+def hidden_scores_for_weights(scores, mask):
+    return scores if mask is None else scores.masked_fill(~mask, -torch.inf)
+
+
+def causal(aligned, always):
+    """Return a way to weigh in which no query sees the future: always, or where no mask is passed."""
+
+    def weigh(scores, mask):
+        T, S = scores.shape[-2:]
+        past = torch.ones(T, S, dtype=torch.bool).tril(diagonal=S - T if aligned else 0)
+        return masked(scores, past if always or mask is None else mask).nan_to_num(0.0)
+
+    return weigh
+
+
 def no_mask_inverted(scores, mask):
     return torch.softmax(scores.masked_fill(~mask, -torch.inf), dim=-1).nan_to_num(0.0)
 
@@ -1040,6 +1172,21 @@ def no_mask_asked(scores, mask):
 NO_MASK = (
     "With mask=None your function stops with an error. None means that every key may be seen: ask `if mask is not "
     "None` before you use the mask."
+)
+
+FINITE_NUMBER = (
+    "You hide a key with a finite number, put in the place of its score or added to it. Visible scores may be as low "
+    "as -1e4, and hidden ones as high as 1e4, so that what comes out may lie above a visible score. Use minus "
+    "infinity. Otherwise hidden keys take a part of the sum, or all of it, "
+)
+
+SOFTMAX_MISSING = (
+    "Softmax is missing: you weigh the values with raw scores, which may be negative and do not sum to 1. Softmax "
+    "makes shares of them."
+)
+ONLY_WHAT_IS_PASSED = (
+    "Who may see what is for the caller to say: the mask, as it is passed, decides, and None means that every key may "
+    "be seen. A causal mask is one mask among others."
 )
 
 # Ways to turn scores and a mask into wrong weights, which one head and many heads share: name -> (hint, weights).
@@ -1114,6 +1261,38 @@ WRONG_WEIGHTS = {
         "`if mask:` asks a whole tensor whether it is true, which has no answer. Ask `if mask is not None:`.",
         mask_as_condition,
     ),
+    **{
+        f"fills_with_{-fill:.0f}": (
+            FINITE_NUMBER + "and the product with the mask gives their shares to nobody.",
+            fill_then_hide(fill),
+        )
+        for fill in (-1e2, -1e3, -1e4)
+    },
+    "fills_and_reads_the_hidden": (
+        FINITE_NUMBER + "and hidden values are read.",
+        fill_and_leave,
+    ),
+    "adds_a_score": (
+        FINITE_NUMBER + "and the product with the mask gives their shares to nobody.",
+        add_then_hide,
+    ),
+    "scores_for_weights": (SOFTMAX_MISSING, scores_for_weights),
+    "scores_times_mask_for_weights": (
+        SOFTMAX_MISSING + " The mask belongs to the scores before it, as minus infinity.",
+        scores_times_mask_for_weights,
+    ),
+    "hidden_scores_for_weights": (
+        SOFTMAX_MISSING + " Minus infinity becomes 0 only there.",
+        hidden_scores_for_weights,
+    ),
+    **{
+        f"causal_{always}{ending}": (f"{hint} {ONLY_WHAT_IS_PASSED}", causal(aligned, always == "always"))
+        for always, hint in (
+            ("always", "You hide the future, whatever mask is passed."),
+            ("without_mask", "With mask=None you hide the future."),
+        )
+        for ending, aligned in (("", True), ("_from_the_first_key", False))
+    },
     "no_mask_inverted": (NO_MASK, no_mask_inverted),
     "no_mask_asked": (NO_MASK, no_mask_asked),
 }
@@ -1315,6 +1494,45 @@ split_heads.misconception(
 )((split_right, lambda heads: heads))
 
 
+HEADS_BEFORE_THE_BATCH = (
+    "split_heads puts the heads in front of the batch, (N, B, T, H), as torch.stack(parts) does. The batch stays the "
+    "first axis: (B, N, T, H), with torch.stack(parts, dim=1). "
+)
+
+
+def split_in_front(x, n_heads):
+    return split_right(x, n_heads).transpose(0, 1)
+
+
+def merge_from_the_front(heads):
+    return torch.cat(list(heads), dim=-1)
+
+
+split_heads.misconception(HEADS_BEFORE_THE_BATCH + "merge_heads is right.", name="heads_before_the_batch")(
+    (split_in_front, merge_right)
+)
+split_heads.misconception(
+    HEADS_BEFORE_THE_BATCH
+    + "merge_heads takes its heads from the first axis, which is the batch: they are in the second.",
+    name="heads_before_the_batch_in_both",
+)((split_in_front, merge_from_the_front))
+split_heads.misconception(
+    "merge_heads takes its heads from the first axis, as torch.cat(list(heads)) does. That is the batch: the heads are "
+    "in the second axis, heads[:, i]. split_heads is right.",
+    name="merge_from_the_front",
+)((split_right, merge_from_the_front))
+split_heads.misconception(
+    "merge_heads lays the heads one after another along the positions, (B, N T, H). They belong side by side, along "
+    "the channels: dim=-1, which gives (B, T, N H). split_heads is right.",
+    name="merge_along_the_positions",
+)((split_right, lambda heads: heads.flatten(1, 2)))
+split_heads.misconception(
+    "merge_heads adds the heads. Each keeps its own channels: lay them side by side, (B, T, N H). split_heads is "
+    "right.",
+    name="merge_adds_the_heads",
+)((split_right, lambda heads: heads.sum(dim=1)))
+
+
 @split_heads.always("Merging undoes splitting.")
 def round_trip(call, rng):
     x = normal(rng, 2, 5, 12)
@@ -1366,6 +1584,9 @@ def multi_head_attention(rng):
         weights = projections(rng, d, d_kv, N, d_k, d_v, d_out)
         yield random(q_in=x, kv_in=z, **weights, mask=None)
         yield random(q_in=x, kv_in=z, **weights, mask=seeing_mask(rng, T, S))
+    # Both sides equally wide: a product with the wrong one of them gives numbers here and no error.
+    x, z = normal(rng, 2, 3, 4), normal(rng, 2, 5, 4)
+    yield random(q_in=x, kv_in=z, **projections(rng, 4, 4, 2, 3, 3, 5), mask=None)
     x, weights = normal(rng, 2, 4, 3), projections(rng, 3, 3, 1, 2, 4, 5)
     yield edge(q_in=x, kv_in=x, **weights, mask=attention.causal_mask(4))
     yield edge(q_in=x[:1, :1], kv_in=x[:1, :1], **projections(rng, 3, 3, 2, 2, 4, 5), mask=None)
@@ -1381,6 +1602,14 @@ def multi_head_attention(rng):
     }
     yield edge(**huge, mask=None)
     yield edge(**huge, mask=torch.tensor([[True, False, True], [True, False, True]]))
+    low = {
+        "q_in": VERY_LOW[None],
+        "kv_in": tensor([[[1, 0], [1, 5], [-1, 3]]]),
+        "W_Q": tensor([[1, 1]]),
+        "W_K": tensor([[1, 1], [0, 0]]),
+        "W_V": normal(rng, 2, 4),
+    }
+    yield edge(**low, W_O=normal(rng, 4, 3), n_heads=2, mask=FIRST_KEY_ALONE)
     blind = attention.causal_mask(4, 2)
     yield edge(q_in=x, kv_in=normal(rng, 2, 2, 5), **projections(rng, 3, 5, 2, 2, 4, 3), mask=blind)
 
@@ -1551,12 +1780,54 @@ def patterns_summed(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
     return weigh_right(q @ k.mT / sqrt(q.shape[-1]), mask).sum(dim=1) @ (kv_in @ W_V @ W_O)
 
 
+# Where the two sides differ in width, several of these stop with the same error: a random case has equal widths.
+
+
+def with_weights(queries="W_Q", keys="W_K", values="W_V"):
+    def attention_of_heads(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+        weights = {"W_Q": W_Q, "W_K": W_K, "W_V": W_V}
+        return many_heads(weigh_right)(
+            q_in, kv_in, weights[queries], weights[keys], weights[values], W_O, n_heads, mask
+        )
+
+    return attention_of_heads
+
+
+OWN_WEIGHTS = " Queries are q_in W_Q, keys are kv_in W_K, and values are kv_in W_V."
+for name, hint, weights in (
+    ("query_and_key_weights_swapped", "W_Q and W_K have changed places.", {"queries": "W_K", "keys": "W_Q"}),
+    ("key_and_value_weights_swapped", "W_K and W_V have changed places.", {"keys": "W_V", "values": "W_K"}),
+    ("keys_with_query_weights", "Your keys are made with W_Q.", {"keys": "W_Q"}),
+    ("keys_with_value_weights", "Your keys are made with W_V.", {"keys": "W_V"}),
+    ("values_with_key_weights", "Your values are made with W_K.", {"values": "W_K"}),
+    ("queries_with_key_weights", "Your queries are made with W_K.", {"queries": "W_K"}),
+):
+    multi_head_attention.misconception(hint + OWN_WEIGHTS, name=name)(with_weights(**weights))
+
+
+@multi_head_attention.misconception(
+    "Your keys come from q_in. Then each position of q_in asks the others of q_in, and the answers do not meet the "
+    "values." + OWN_WEIGHTS
+)
+def keys_from_asking_side(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    q, k, v = (split_right(x @ W, n_heads) for x, W in ((q_in, W_Q), (q_in, W_K), (kv_in, W_V)))
+    return merge_right(attend(q @ k.mT / sqrt(q.shape[-1]), v, mask)) @ W_O
+
+
 @multi_head_attention.misconception(
     "Keys and values come from q_in. That is self-attention whatever is passed. Queries ask, and keys and values "
     "answer: both come from kv_in, which may have another length and another width."
 )
 def all_from_asking_side(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
     return many_heads(weigh_right)(q_in, q_in, W_Q, W_K, W_V, W_O, n_heads, mask)
+
+
+@multi_head_attention.misconception(
+    "Your queries come from kv_in, as keys and values do. q_in asks: it meets W_Q, and the result has one row for each "
+    "of its positions."
+)
+def all_from_answering_side(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    return many_heads(weigh_right)(kv_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask)
 
 
 @multi_head_attention.misconception(
@@ -1713,6 +1984,63 @@ def result_reshaped_to_width_of_model(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, 
     return many_heads(weigh_right)(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask).reshape(q_in.shape)
 
 
+@multi_head_attention.misconception(
+    "You average over the heads: the result is N times too small. W_O adds what the heads found, each through its own "
+    "rows, and nothing is divided by N."
+)
+def heads_averaged(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    return many_heads(weigh_right)(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask) / n_heads
+
+
+@multi_head_attention.misconception(
+    "You average the heads, and multiply by the first rows of W_O. Heads are laid side by side, (B, T, N d_v), and "
+    "each has its own d_v rows of W_O: merge first, then multiply by the whole W_O."
+)
+def heads_averaged_before_the_projection(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    heads = heads_of(q_in, kv_in, W_Q, W_K, W_V, n_heads, mask, scale_of_head(W_Q, n_heads)).mean(dim=1)
+    return heads @ W_O[: heads.shape[-1]]
+
+
+@multi_head_attention.misconception(
+    "You transpose W_O. The merged heads are rows of N d_v channels, and W_O has N d_v rows: it stands on their right "
+    "as it is."
+)
+def output_weights_transposed(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    return many_heads(weigh_right)(q_in, kv_in, W_Q, W_K, W_V, W_O.mT, n_heads, mask)
+
+
+@multi_head_attention.misconception(KEYS_NOT_TRANSPOSED)
+def keys_of_heads_as_they_stand(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    q, k, v = (split_right(x @ W, n_heads) for x, W in ((q_in, W_Q), (kv_in, W_K), (kv_in, W_V)))
+    return merge_right(attend(q @ k / sqrt(q.shape[-1]), v, mask)) @ W_O
+
+
+@multi_head_attention.misconception(
+    "You reverse all axes of k, as .T does, so the batch and the heads change places with the rest. Swap the last two "
+    "axes alone: k.mT."
+)
+def all_axes_of_head_keys_reversed(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    q, k, v = (split_right(x @ W, n_heads) for x, W in ((q_in, W_Q), (kv_in, W_K), (kv_in, W_V)))
+    return merge_right(attend(q @ k.permute(3, 2, 1, 0) / sqrt(q.shape[-1]), v, mask)) @ W_O
+
+
+@multi_head_attention.misconception(
+    "You transpose the weights before they meet the values. They have a row for each query and a column for each key, "
+    "(T, S), and so they fit the values of a head, (S, d_v), as they stand."
+)
+def weights_of_heads_transposed(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    q, k, v = (split_right(x @ W, n_heads) for x, W in ((q_in, W_Q), (kv_in, W_K), (kv_in, W_V)))
+    return merge_right(weigh_right(q @ k.mT / sqrt(q.shape[-1]), mask).mT @ v) @ W_O
+
+
+@multi_head_attention.misconception(
+    "Merging stops with an error: after a transpose the numbers no longer lie side by side in memory, and view refuses "
+    "to copy. Use reshape or flatten, which copy where they must."
+)
+def merged_by_view(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask=None):
+    return many_heads(weigh_right, merge=merge_viewed)(q_in, kv_in, W_Q, W_K, W_V, W_O, n_heads, mask)
+
+
 HEADS_NOT_MERGED = (
     "The heads meet W_O before they are merged, one head of d_v channels at a time, and W_O has N d_v rows. Swap heads "
     "and positions, lay the heads side by side, (B, T, N d_v), then multiply by W_O."
@@ -1856,6 +2184,38 @@ def results_swapped(W_Q, W_K, W_V, W_O):
     return W_V @ W_O, W_Q @ W_K.mT
 
 
+@qk_ov_matrices.misconception(
+    "W_OV has W_O transposed, as W_K is in W_QK. W_O is not: a position is read by W_V, (d, d_v), and written by W_O, "
+    "(d_v, d), as z W_V W_O. W_QK is right."
+)
+def output_weights_turned(W_Q, W_K, W_V, W_O):
+    return W_Q @ W_K.mT, W_V @ W_O.mT
+
+
+@qk_ov_matrices.misconception(
+    "You divide W_OV by sqrt(d_v). No scale belongs there: the only one is that of the scores, and even there the "
+    "definition leaves it out."
+)
+def values_scaled(W_Q, W_K, W_V, W_O):
+    return W_Q @ W_K.mT, W_V @ W_O / sqrt(W_V.shape[-1])
+
+
+@qk_ov_matrices.misconception(
+    "You put a scale into both matrices. The definition leaves it out of W_QK, and W_OV never has one: the scores are "
+    "x W_QK z^T / sqrt(d_k)."
+)
+def both_scaled(W_Q, W_K, W_V, W_O):
+    return W_Q @ W_K.mT / sqrt(W_Q.shape[-1]), W_V @ W_O / sqrt(W_V.shape[-1])
+
+
+@qk_ov_matrices.misconception(
+    "You divide W_QK by d_k. The definition has no scale in it: the scores are x W_QK z^T / sqrt(d_k), and even there "
+    "it is the root."
+)
+def divided_by_the_length_of_keys(W_Q, W_K, W_V, W_O):
+    return W_Q @ W_K.mT / W_Q.shape[-1], W_V @ W_O
+
+
 DIGITS_DROPPED = (
     "You convert to float32, which keeps seven digits, and converting back at the end restores none of them. Where "
     "large terms cancel, few digits are left. Compute in the dtype of the weights."
@@ -1967,6 +2327,14 @@ def faster_and_faster(T, d_model):
     return pairs(a.sin(), a.cos())
 
 
+@sinusoidal_positions.misconception(
+    "Your table lies on its side: one column per position. Asked is one ROW per position, shape (T, d_model)."
+)
+def positions_in_columns(T, d_model):
+    a = angles(T, -even(d_model) / d_model)
+    return pairs(a.sin(), a.cos()).mT
+
+
 WHOLE_EXPONENT = (
     "Your exponent is a whole number, because // drops what is behind the point: 2l // d is 0 for every pair, {}. The "
     "exponent 2l / d is a fraction: divide by /."
@@ -2017,6 +2385,50 @@ def exponent_doubled(T, d_model):
 def column_taken_for_pair(T, d_model):
     a = angles(T, -2 * torch.arange(d_model, dtype=torch.float64) / d_model)
     return pairs(a[:, 0::2].sin(), a[:, 1::2].cos())
+
+
+@sinusoidal_positions.misconception(
+    "Your pairs count from 1. The letter l begins at 0: the first clock has the exponent 0 and turns by 1 at each "
+    "position."
+)
+def pairs_count_from_one(T, d_model):
+    a = angles(T, -(even(d_model) + 2) / d_model)
+    return pairs(a.sin(), a.cos())
+
+
+@sinusoidal_positions.misconception(
+    "All columns are sines. Odd columns hold the cosine of the same angle: only a sine and a cosine together say where "
+    "a clock stands."
+)
+def sines_alone(T, d_model):
+    a = angles(T, -even(d_model) / d_model)
+    return pairs(a.sin(), a.sin())
+
+
+@sinusoidal_positions.misconception(
+    "All columns are sines, and each has its own frequency. Sine and cosine come in pairs that share one clock, with "
+    "the exponent 2l/d of the even column."
+)
+def sines_alone_with_a_clock_each(T, d_model):
+    return angles(T, -torch.arange(d_model, dtype=torch.float64) / d_model).sin()
+
+
+@sinusoidal_positions.misconception(
+    "Your angles have a factor 2 pi. The first clock turns by 1 radian at each position, not by a whole turn, which "
+    "would bring it back to where it was."
+)
+def whole_turns(T, d_model):
+    a = 2 * pi * angles(T, -even(d_model) / d_model)
+    return pairs(a.sin(), a.cos())
+
+
+@sinusoidal_positions.misconception(
+    "You raise the whole fraction to the power, (t / 10000)^(2l/d). The power belongs to the base alone: t / "
+    "10000^(2l/d), so that the angle grows in proportion to the position."
+)
+def power_of_the_fraction(T, d_model):
+    a = (torch.arange(T, dtype=torch.float64)[:, None] / 10_000) ** (even(d_model) / d_model)
+    return pairs(a.sin(), a.cos())
 
 
 SINGLE_PRECISION = (

@@ -49,6 +49,8 @@ def fit_least_squares(rng):
     yield edge(X=1e4 * X, y=1e4 * y)
     X, y = data(rng, 9, 2)
     yield edge(X=np.column_stack([X, np.zeros(9)]), y=y)
+    # One column in other units than its neighbor: its singular value is small, and the column counts nevertheless.
+    yield edge(X=np.column_stack([X4, [0.0, 1e-4, 5e-4, 2e-4]]), y=Y4.copy())
 
 
 @fit_least_squares.misconception(
@@ -68,6 +70,45 @@ def inverse_of_a_singular_matrix(X, y):
     A = ones_last(X)
     theta = np.linalg.inv(A.T @ A) @ A.T @ y
     return theta[:-1], theta[-1]
+
+
+def solved_by_qr(A, y):
+    Q, R = np.linalg.qr(A)
+    return np.linalg.solve(R, Q.T @ y)
+
+
+def qr_with_ones_last(X, y):
+    theta = solved_by_qr(ones_last(X), y)
+    return theta[:-1], theta[-1]
+
+
+def qr_with_ones_first(X, y):
+    theta = solved_by_qr(np.hstack([np.ones((X.shape[0], 1)), X]), y)
+    return theta[1:], theta[0]
+
+
+def qr_of_centered_columns(X, y):
+    weights = solved_by_qr(X - X.mean(axis=0), y - y.mean())
+    return weights, y.mean() - X.mean(axis=0) @ weights
+
+
+def stops_at_a_repeated_column(fit):
+    try:
+        fit(np.hstack([X4, X4]), Y4)
+    except np.linalg.LinAlgError:
+        return True
+    return False
+
+
+# On some processors rounding puts a tiny number in the place of the zero in R, and there is no error. Where there is
+# one, the hint on inverses of singular matrices names this mistake, too.
+for factored in (qr_with_ones_last, qr_with_ones_first, qr_of_centered_columns):
+    if not stops_at_a_repeated_column(factored):
+        fit_least_squares.misconception(
+            "Here one column repeats another, so the R of your QR factorization is singular: the last number on its "
+            "diagonal is rounding in the place of 0, and numbers divided by it mean nothing. Choose the shortest "
+            "weights: a solver built on the singular value decomposition does."
+        )(factored)
 
 
 EXAMPLES_TIMES_EXAMPLES = (
@@ -129,6 +170,25 @@ for digits in range(3, 10):  # from 1e-3 on the diagonal to 1e-9; with less, rou
     )
 
 
+COARSE_CUTOFF = (
+    "Your cutoff (`rcond`, `rtol` or a limit of your own) is so coarse that it throws away a column that counts: one "
+    "measured in other units has a small singular value, and is independent. Leave out only what is rounding: the "
+    "default of numpy.linalg.pinv, or rcond=None in lstsq."
+)
+
+
+@fit_least_squares.misconception(COARSE_CUTOFF)
+def coarse_cutoff(X, y):
+    weights = np.linalg.pinv(X - X.mean(axis=0), rcond=1e-2) @ (y - y.mean())
+    return weights, y.mean() - X.mean(axis=0) @ weights
+
+
+@fit_least_squares.misconception(COARSE_CUTOFF)
+def coarse_cutoff_beside_ones(X, y):
+    theta = np.linalg.pinv(ones_last(X), rcond=1e-3) @ y
+    return theta[:-1], theta[-1]
+
+
 @fit_least_squares.misconception(
     "You fit the weights without an intercept and set the intercept afterwards. Forced through the origin, the "
     "weights had to do its work too, and they stay wrong. Fit weights and intercept together, or center X and y first."
@@ -186,6 +246,60 @@ def intercept_shifted_the_wrong_way(X, y):
 def intercept_not_shifted_back(X, y):
     weights = np.linalg.lstsq(X - X.mean(axis=0), y - y.mean(), rcond=None)[0]
     return weights, y.mean()
+
+
+@fit_least_squares.misconception(
+    "Your weights are right, and your intercept has the wrong sign. The best line passes through the point of means: "
+    "put the means into y = w . x + b, and b is the mean of y minus what the weights make of the mean of X."
+)
+def intercept_with_the_wrong_sign(X, y):
+    weights = np.linalg.lstsq(X - X.mean(axis=0), y - y.mean(), rcond=None)[0]
+    return weights, X.mean(axis=0) @ weights - y.mean()
+
+
+@fit_least_squares.misconception(
+    "You center X and return 0 for the intercept. Centered columns need no intercept only if y is centered as well, "
+    "and the result is asked for X and y as they are: shift it back, y.mean() - X.mean(axis=0) @ weights."
+)
+def no_intercept_of_centered_columns(X, y):
+    return np.linalg.lstsq(X - X.mean(axis=0), y, rcond=None)[0], 0.0
+
+
+TARGETS_ALONE_CENTERED = (
+    "You center y and leave X as it is. The line is then forced through the origin of X, and the weights are those of "
+    "another problem: center both, or put a column of ones beside X."
+)
+
+
+@fit_least_squares.misconception(TARGETS_ALONE_CENTERED)
+def targets_alone_centered(X, y):
+    return np.linalg.lstsq(X, y - y.mean(), rcond=None)[0], y.mean()
+
+
+@fit_least_squares.misconception(TARGETS_ALONE_CENTERED + " (The intercept you do shift back.)")
+def targets_alone_centered_and_shifted_back(X, y):
+    weights = np.linalg.lstsq(X, y - y.mean(), rcond=None)[0]
+    return weights, y.mean() - X.mean(axis=0) @ weights
+
+
+CENTERED_IN_PLACE = (
+    "`X -= X.mean(axis=0)` changes the caller's array in place. Write `centered = X - X.mean(axis=0)`, a new array."
+)
+
+
+@fit_least_squares.misconception(CENTERED_IN_PLACE + " And after it the mean of X is 0, so nothing is shifted back.")
+def centered_in_place(X, y):
+    X -= X.mean(axis=0)
+    weights = np.linalg.lstsq(X, y - y.mean(), rcond=None)[0]
+    return weights, y.mean() - X.mean(axis=0) @ weights
+
+
+@fit_least_squares.misconception("The numbers are right, but " + CENTERED_IN_PLACE)
+def centered_in_place_with_the_mean_kept(X, y):
+    x_mean = X.mean(axis=0)
+    X -= x_mean
+    weights = np.linalg.lstsq(X, y - y.mean(), rcond=None)[0]
+    return weights, y.mean() - x_mean @ weights
 
 
 @fit_least_squares.misconception(
@@ -436,9 +550,11 @@ def a_shift_moves_only_the_intercept(call, rng):
 
 
 @fit_least_squares.always(
-    "The third column of X is the first minus twice the second, so the weights must be the shortest. Rounding hides "
-    "the singularity: the determinant is tiny, not 0. Do not test it; use a solver that is built on the singular value "
-    "decomposition."
+    "The third column of X is the first minus twice the second. Many weights fit equally well, and the result must be "
+    "the shortest of them. Causes that are often seen: a square system is solved, and rounding hides that it is "
+    "singular, with a determinant that is tiny and not 0; the columns are divided by their standard deviations first, "
+    "and the weights are the shortest in other units; the numbers are float32. A solver that is built on the singular "
+    "value decomposition, used in float64 on the columns as they are, gives the shortest."
 )
 def shortest_although_rounding_hides_the_dependence(call, rng):
     a = np.array([1.1, 2.3, 3.7, 4.2, 5.9, 6.4, 7.8])
@@ -455,7 +571,7 @@ def shortest_although_rounding_hides_the_dependence(call, rng):
 @exercise("linear_regression.mse_gradient", reference=lr.mse_gradient, points=6, rtol=1e-6, atol=1e-9)
 def mse_gradient(rng):
     """Gradient of the mean squared error with respect to the parameters."""
-    yield worked(A=A4.copy(), y=Y4.copy(), theta=np.array([1.0, 1.0]))
+    yield worked(A=A4.copy(), y=Y4.copy(), theta=np.array([2.0, 1.0]))
     for n, d in [(7, 3), (5, 4), (3, 6)]:
         yield random(A=rng.standard_normal((n, d)), y=rng.standard_normal(n), theta=rng.standard_normal(d))
     yield edge(A=A4.copy(), y=Y4.copy(), theta=np.array([1.0, 1.5]))
@@ -570,6 +686,67 @@ def mean_over_the_parameters(A, y, theta):
 @mse_gradient.misconception(MEAN_OVER_THE_PARAMETERS.format(verb="sum"))
 def sum_over_the_parameters(A, y, theta):
     return 2 * (A.T * (A @ theta - y)).sum(axis=0) / len(y)
+
+
+@mse_gradient.misconception(
+    "You square the errors inside the gradient. The derivative of r^2 is 2r: the square is gone, and each error stands "
+    "there once, with its sign. `**` binds tighter than `@`, so A.T @ (...) ** 2 squares the errors first."
+)
+def errors_squared(A, y, theta):
+    return 2 / A.shape[0] * A.T @ (A @ theta - y) ** 2
+
+
+@mse_gradient.misconception(
+    "You square the errors inside the gradient, and the factor is 1 / n. The derivative of r^2 is 2r: the 2 comes "
+    "down, and each error stands there once, with its sign."
+)
+def errors_squared_without_two(A, y, theta):
+    return A.T @ (A @ theta - y) ** 2 / A.shape[0]
+
+
+@mse_gradient.misconception(
+    "The targets are missing: you take A theta, the predictions, where the errors A theta - y belong."
+)
+def targets_forgotten(A, y, theta):
+    return 2 / A.shape[0] * A.T @ A @ theta
+
+
+@mse_gradient.misconception(
+    "The predictions are missing: your gradient does not depend on theta. The errors are A theta - y."
+)
+def predictions_forgotten(A, y, theta):
+    return -2 / A.shape[0] * A.T @ y
+
+
+@mse_gradient.misconception(
+    "The parentheses are missing: A.T @ A @ theta - y subtracts n targets from d numbers. A^T multiplies the errors as "
+    "a whole: A.T @ (A @ theta - y)."
+)
+def targets_outside_the_product(A, y, theta):
+    return 2 / A.shape[0] * (A.T @ A @ theta - y)
+
+
+@mse_gradient.misconception(
+    "The transpose is missing: A has a row for each example, (n, d), and its rows do not meet the n errors. A^T, of "
+    "shape (d, n), does: A.T @ (A @ theta - y)."
+)
+def matrix_not_transposed(A, y, theta):
+    return 2 / A.shape[0] * A @ (A @ theta - y)
+
+
+@mse_gradient.misconception(
+    "`*` multiplies entry by entry and adds nothing up: A.T * errors has shape (d, n), one column per example. The "
+    "matrix product `@` also sums over the examples: A.T @ errors, shape (d,)."
+)
+def entries_multiplied(A, y, theta):
+    return 2 / A.shape[0] * A.T * (A @ theta - y)
+
+
+@mse_gradient.misconception(
+    "`2 // n` drops what is behind the point, so it is 0 for more than two examples. Divide with a single `/`."
+)
+def factor_without_fraction(A, y, theta):
+    return 2 // A.shape[0] * A.T @ (A @ theta - y)
 
 
 ROOT_DIFFERENTIATED = (
@@ -829,6 +1006,30 @@ def step_divided_by_k(A, y, start, step_size, steps):
     return np.stack(path)
 
 
+@gradient_descent.misconception(
+    "You begin at zeros. The walk begins at `start`, which is row 0 of the path and need not be zero."
+)
+def begins_at_zeros(A, y, start, step_size, steps):
+    path = [np.zeros_like(start)]
+    for _ in range(steps):
+        path.append(path[-1] - step_size * slope(A, y, path[-1]))
+    return np.stack(path)
+
+
+@gradient_descent.misconception(
+    "You move one coordinate after another, and each sees those that have moved. A step of gradient descent takes the "
+    "whole gradient at one point and moves all coordinates at once: compute it before the loop over coordinates."
+)
+def one_coordinate_after_another(A, y, start, step_size, steps):
+    path = [start]
+    for _ in range(steps):
+        theta = path[-1].copy()
+        for j in range(len(theta)):
+            theta[j] -= step_size * slope(A, y, theta)[j]
+        path.append(theta)
+    return np.stack(path)
+
+
 @gradient_descent.always("With a step size below the bound the loss must never rise along the path.")
 def loss_never_rises(call, rng):
     A, y = rng.standard_normal((8, 3)), rng.standard_normal(8)
@@ -979,6 +1180,40 @@ def lambda_over_n(X, y, penalty):
 
 
 @fit_ridge.misconception(
+    "Your penalty is half as strong as it should be. Both parts of the loss are squares, so setting the gradient to "
+    "zero gives 2 X^T (Xw - y) + 2 lambda w = 0, and the 2 cancels: lambda itself stands on the diagonal."
+)
+def half_of_lambda(X, y, penalty):
+    return centered_ridge(X, y, penalty / 2)
+
+
+@fit_ridge.misconception(
+    "Your penalty is twice as strong as it should be. The gradient is 2 X^T (Xw - y) + 2 lambda w: the 2 stands in "
+    "both parts and cancels, so lambda itself stands on the diagonal."
+)
+def twice_lambda(X, y, penalty):
+    return centered_ridge(X, y, 2 * penalty)
+
+
+@fit_ridge.misconception(
+    "Your weights are right, but you shift the intercept the wrong way. The line passes through the point of means: "
+    "put the means into y = w . x + b and solve for b."
+)
+def ridge_intercept_shifted_the_wrong_way(X, y, penalty):
+    weights = centered_ridge(X, y, penalty)[0]
+    return weights, y.mean() + X.mean(axis=0) @ weights
+
+
+@fit_ridge.misconception(
+    "Your weights are right, and your intercept has the wrong sign: it is the mean of y minus what the weights make of "
+    "the mean of X."
+)
+def ridge_intercept_with_the_wrong_sign(X, y, penalty):
+    weights = centered_ridge(X, y, penalty)[0]
+    return weights, X.mean(axis=0) @ weights - y.mean()
+
+
+@fit_ridge.misconception(
     "Lambda enters squared. If you stack penalty rows below X, their squares are summed, so such a row needs the "
     "square root of lambda."
 )
@@ -1045,6 +1280,28 @@ def one_price_per_example_beside_ones(X, y, penalty):
     A = ones_last(X)
     theta = np.linalg.solve(A.T @ A + penalty * np.eye(len(y)), A.T @ y)
     return theta[:-1], theta[-1]
+
+
+@fit_ridge.misconception(
+    "The root of lambda stands on the diagonal. The root belongs in penalty rows that are stacked below X, whose "
+    "squares are summed; in the normal equations it is lambda itself."
+)
+def root_of_lambda(X, y, penalty):
+    return centered_ridge(X, y, np.sqrt(penalty))
+
+
+@fit_ridge.misconception(TARGETS_ALONE_CENTERED)
+def ridge_with_targets_alone_centered(X, y, penalty):
+    return ridge_solution(X.T @ X, X.T @ (y - y.mean()), penalty), y.mean()
+
+
+@fit_ridge.misconception(
+    "You return all parameters in one array. Return a tuple of two: the weights, one per column of X, and the "
+    "intercept, a number."
+)
+def ridge_parameters_not_cut(X, y, penalty):
+    weights, intercept = centered_ridge(X, y, penalty)
+    return np.append(weights, intercept)
 
 
 @fit_ridge.misconception("Both results are there, in the wrong order: the weights come first, then the intercept.")
@@ -1124,6 +1381,10 @@ def r2_score(rng):
     y = rng.standard_normal(6)
     yield edge(y=y, predictions=y.copy())
     yield edge(y=y, predictions=np.full(6, y.mean()))
+    # Targets that are nearly equal, tiny, or equal at both ends alone: the formula holds for them.
+    yield edge(y=1e5 + np.array([0.0, 0.5, 1.0]), predictions=np.full(3, 1e5))
+    yield edge(y=1e-9 * np.array([1.0, 2.0, 3.0]), predictions=1e-9 * np.array([1.0, 2.0, 2.5]))
+    yield edge(y=np.array([1.0, 2.0, 1.0]), predictions=np.array([1.0, 1.9, 1.0]))
 
 
 @r2_score.misconception(
@@ -1272,6 +1533,60 @@ r2_score.misconception(SMALL_NUMBER_BELOW, "denominator_plus_machine_epsilon")(
 )
 
 
+def exactly_equal(y, predictions):
+    return np.all(y == predictions)
+
+
+def with_equal_targets(are_equal, foretold=exactly_equal):
+    def score(y, predictions):
+        if are_equal(y):
+            return 1.0 if foretold(y, predictions) else 0.0
+        return 1 - np.sum((y - predictions) ** 2) / np.sum((y - y.mean()) ** 2)
+
+    return score
+
+
+for foretold, ending in ((exactly_equal, ""), (np.allclose, "_and_foretold")):
+    r2_score.misconception(
+        "np.allclose(y, y[0]) also holds for targets that differ: it forgives 1e-5 of their size, and 1e-8 besides. "
+        "Nearly equal targets have a score like others. Ask whether they are equal: np.all(y == y[0]).",
+        "nearly_equal_taken_for_equal" + ending,
+    )(with_equal_targets(lambda y: np.allclose(y, y[0]), foretold))
+r2_score.misconception(
+    "You take a small spread (a sum of squares, a variance, a standard deviation below some limit) for equal targets. "
+    "How small it is depends on the units: targets of 1e-9, 2e-9 and 3e-9 have the same score as 1, 2 and 3. Ask "
+    "whether the targets are equal: np.all(y == y[0]).",
+    "small_spread_taken_for_none",
+)(with_equal_targets(lambda y: np.sum((y - y.mean()) ** 2) < 1e-12))
+r2_score.misconception(
+    "You compare the first target with the last alone. Those in between may differ: compare all of them, "
+    "np.all(y == y[0]).",
+    "first_compared_with_last",
+)(with_equal_targets(lambda y: y[0] == y[-1]))
+
+
+@r2_score.misconception(
+    "Below the fraction you sum y^2, the squared distances from 0. The rival predicts the mean of y: sum (y - mean)^2."
+)
+def distances_from_zero(y, predictions):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return 1 - np.sum((y - predictions) ** 2) / np.sum(y**2)
+
+
+@r2_score.misconception(
+    "You return the mean squared error. The score compares it with that of a rival who always says the mean of y: "
+    "divide by the rival's, and subtract from 1."
+)
+def error_for_score(y, predictions):
+    return np.mean((y - predictions) ** 2)
+
+
+@r2_score.misconception("You return percent, 100 times the score. Perfect predictions must score 1, not 100.")
+def in_percent(y, predictions):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return 100 * (1 - np.sum((y - predictions) ** 2) / np.sum((y - y.mean()) ** 2))
+
+
 @r2_score.misconception(
     "You sum absolute values. R2 compares SQUARED errors with squared distances from the mean: the mean is the best "
     "constant for squares, and it is not for absolute values."
@@ -1354,6 +1669,7 @@ def reduce_loss(rng):
     yield edge(losses=np.array([2.0, 2.0, 2.0]), weights=np.array([1e9, 1.0, 1e-9]))
     yield edge(losses=np.zeros(4), weights=np.ones(4))
     yield edge(losses=np.array([-2.0, -0.5, -3.0]), weights=np.array([1.0, 2.0, 5.0]))
+    yield edge(losses=np.array([1.0, 3.0]), weights=np.array([1e-14, 3e-14]))
 
 
 @reduce_loss.misconception(
@@ -1365,11 +1681,23 @@ def weights_not_normalized(losses, weights):
 
 
 @reduce_loss.misconception(
-    "You divide the weighted sum by n, the number of losses. That is right only if the weights happen to sum to "
-    "n: divide by the sum of the weights."
+    "You divide the weighted sum by a count: by n, the number of losses, or by the number of weights that are not 0. "
+    "That is right only if the weights happen to sum to that count: divide by the sum of the weights."
 )
 def weighted_sum_over_n(losses, weights):
     return losses.mean(), losses.max(), (losses * weights).mean()
+
+
+def with_a_small_number_below_the_weights(number):
+    return lambda losses, weights: (losses.mean(), losses.max(), losses @ weights / (weights.sum() + number))
+
+
+for digits in range(6, 17):
+    reduce_loss.misconception(
+        "You add a small number to the sum of the weights. It is not small beside small weights, and only their ratios "
+        "may count. The weights are never all 0, so nothing has to be added: divide by their sum.",
+        f"sum_of_the_weights_plus_1e_{digits}",
+    )(with_a_small_number_below_the_weights(10**-digits))
 
 
 @reduce_loss.misconception(
@@ -1415,6 +1743,13 @@ def weights_normalized_in_place(losses, weights):
 )
 def worst_returned_first(losses, weights):
     return losses.max(), losses.mean(), losses @ weights / weights.sum()
+
+
+@reduce_loss.misconception(
+    "The numbers are right, in the wrong order: the worst comes second, and the weighted mean last."
+)
+def worst_returned_last(losses, weights):
+    return losses.mean(), losses @ weights / weights.sum(), losses.max()
 
 
 @reduce_loss.misconception(
