@@ -1086,6 +1086,8 @@ def steps_to_tolerance(rng):
     yield edge(H=draw_kernel(rng, 4, rank=2), learning_rate=0.1, tolerance=0.5)
     yield edge(H=zeros(2, 2), learning_rate=0.1, tolerance=0.5)
     yield edge(H=draw_kernel(rng, 3), learning_rate=20.0, tolerance=0.5)
+    yield edge(H=tensor([[1, 0], [0, 4]]), learning_rate=0.5, tolerance=0.1)  # one factor is exactly -1
+    yield edge(H=tensor([[2]]), learning_rate=1.0, tolerance=0.5)
 
 
 def count(rate, tolerance, rounding=ceil):
@@ -1171,6 +1173,26 @@ def growth_not_noticed(H, learning_rate, tolerance):
 )
 def growth_taken_for_one_step(H, learning_rate, tolerance):
     return inf if abs(worst(H, learning_rate) - 1) < 1e-12 else max(1, growth_not_noticed(H, learning_rate, tolerance))
+
+
+FACTOR_OF_ONE = (
+    "You return infinity only where a factor is larger than 1 in size. With a size of exactly 1 the residual does not "
+    "grow, but it never shrinks either, and log(1) = 0 in the denominator. Return infinity from 1 on: >= 1. "
+)
+
+
+@steps_to_tolerance.misconception(FACTOR_OF_ONE)
+def factor_of_minus_one_allowed(H, learning_rate, tolerance):
+    rate = worst(H, learning_rate)
+    if float(spectrum(H)[0]) == 0 or rate > 1:
+        return inf
+    return 1 if rate < 1e-15 else max(1, ceil(log(tolerance) / log(rate)))
+
+
+@steps_to_tolerance.misconception(FACTOR_OF_ONE + "An eigenvalue of 0 gives that factor, too.")
+def factor_of_one_allowed(H, learning_rate, tolerance):
+    rate = worst(H, learning_rate)
+    return inf if rate > 1 else 1 if rate < 1e-15 else max(1, ceil(log(tolerance) / log(rate)))
 
 
 @steps_to_tolerance.misconception(
@@ -1474,6 +1496,7 @@ def kernel_regression(rng):
     yield edge(**draw_regression(rng, 6, 2, 3))
     inputs = draw_regression(rng, 4, 3, 9)
     yield edge(**{**inputs, "H_test": inputs["H"].clone(), "y0_test": inputs["y0"].clone()})
+    yield edge(**nearly_the_same_inputs())
     yield edge(**{name: (1e6 * x if name.startswith("H") else x) for name, x in draw_regression(rng, 3, 4, 8).items()})
     yield edge(**{name: (1e6 * x if name.startswith("H") else x) for name, x in draw_regression(rng, 6, 4, 3).items()})
 
@@ -1490,8 +1513,32 @@ def draw_regression(rng, n, n_test, P):
     }
 
 
+def nearly_the_same_inputs():
+    """Two examples whose kernel has the eigenvalues 2 and 2e-7: small, and far above what counts as 0."""
+    s = 1e-7
+    return {
+        "H": tensor([[1 + s, 1 - s], [1 - s, 1 + s]]),
+        "H_test": tensor([[1, 1 + 2 * s], [0.5, 0.5 - s], [1 + 3 * s, 1]]),
+        "y0": tensor([0, 1]),
+        "y0_test": tensor([1, 0, 0.5]),
+        "t": tensor([1, 3]),
+    }
+
+
 def pinv(H):
     return torch.linalg.pinv(H, hermitian=True, rtol=1e-10)
+
+
+for size in (1e-3, 1e-5):
+
+    def with_high_cutoff(H, H_test, y0, y0_test, t, size=size):
+        return y0_test + H_test @ torch.linalg.pinv(H, hermitian=True, rtol=size) @ (t - y0)
+
+    kernel_regression.misconception(
+        "You leave out an eigenvalue that is small but not 0, so what it stands for is never learned. An eigenvalue "
+        f"counts as 0 when it is at most 1e-10 times the largest one; an rtol or rcond of {size:g} is too large.",
+        name=f"cutoff_{size:.0e}",
+    )(with_high_cutoff)
 
 
 @kernel_regression.misconception(
@@ -1717,6 +1764,7 @@ def relative_kernel_change(rng):
     yield edge(before=1e100 * draw_kernel(rng, 3), after=1e100 * draw_kernel(rng, 3))
     yield edge(before=1e-4 * draw_kernel(rng, 3), after=1e-4 * draw_kernel(rng, 3))
     yield edge(before=tensor([[1, 0], [0, 2]]), after=tensor([[1, 0.5], [0.5, 2]]))
+    yield edge(before=tensor([[3e-10, 4e-10]]), after=tensor([[3e-10, 3e-10]]))
 
 
 def norm(H):
@@ -1916,12 +1964,16 @@ def share_of_the_mean(before, after):
     return 2 * norm(after - before) / (norm(before) + norm(after))
 
 
-@relative_kernel_change.misconception(
-    "You add a small number below, to be safe from 0/0. For a small kernel it is not small, and `before` is never all "
-    "zeros: leave it out."
-)
-def epsilon_below(before, after):
-    return norm(after - before) / (norm(before) + 1e-8)
+for size in (1e-8, 1e-10, 1e-12):
+
+    def with_epsilon(before, after, size=size):
+        return norm(after - before) / (norm(before) + size)
+
+    relative_kernel_change.misconception(
+        "You add a small number below, to be safe from 0/0. For a small kernel it is not small, and `before` is never "
+        f"all zeros: leave it out. (Yours is near {size:g}.)",
+        name=f"epsilon_below_{size:.0e}",
+    )(with_epsilon)
 
 
 @relative_kernel_change.misconception(
@@ -1935,6 +1987,16 @@ def single_precision(before, after):
 def doubles(call, rng):
     H = draw_kernel(rng, 3)
     return abs(float(call(before=H, after=2 * H)) - 1) < 1e-6
+
+
+@relative_kernel_change.always(
+    "Kernels 1e-100 times as large have changed by the same share. Beside them no number that is added below, or put "
+    "as a lower end, is small."
+)
+def small_kernels(call, rng):
+    before, after = draw_kernel(rng, 3), draw_kernel(rng, 3)
+    once, small = (float(call(before=f * before, after=f * after)) for f in (1.0, 1e-100))
+    return abs(once - small) < 1e-6
 
 
 @relative_kernel_change.always("The order of the examples does not matter.")

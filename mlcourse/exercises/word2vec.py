@@ -69,6 +69,7 @@ def build_vocabulary(rng):
     yield edge(sentences=[["sea", "ark"]], min_count=2)
     yield edge(sentences=[["Sea", "sea", "Ark"], ["Ark", "the"], ["sea", "Sea", "the", "ark"]], min_count=2)
     yield edge(sentences=[], min_count=1)
+    yield edge(sentences=[["b", "A", "a", "B"]], min_count=1)
 
 
 def vocabulary(*, order=lambda word, n: (-n, word), keep=lambda n, least: n >= least, reverse=False, per="word"):
@@ -220,6 +221,17 @@ def dict_returned(sentences, min_count):
 )
 def lowered(sentences, min_count):
     return vocabulary()([[word.lower() for word in sentence] for sentence in sentences], min_count)
+
+
+for name, order in (
+    ("ties_without_capitals", lambda word, n: (-n, word.lower())),
+    ("ties_without_capitals_at_first", lambda word, n: (-n, word.lower(), word)),
+):
+    build_vocabulary.misconception(
+        "You compare words of equal count in small letters. The order is that of Python's sorted, in which capitals "
+        "come first: A, B, a, b. Sort by the key (-n, word), with the word as it is.",
+        name=name,
+    )(vocabulary(order=order))
 
 
 @build_vocabulary.misconception(
@@ -1775,6 +1787,19 @@ def parallel_words(call, rng):
     return [set(ids_) for ids_ in found] == [{1, 4}, {0, 4}, {0, 1}]
 
 
+@most_similar.always(
+    "Where a word points exactly the other way, its cosine is -1, and it is an answer if as many are asked. A query "
+    "that was given the cosine -1 is no worse than that word: give it minus infinity, or take it out."
+)
+def opposite_words(call, rng):
+    three = tensor([[1, 0], [-1, 0], [0, 1]])
+    for order in ([0, 1, 2], [1, 0, 2], [2, 1, 0], [2, 0, 1], [0, 2, 1], [1, 2, 0]):
+        query, opposite, across = (order.index(word) for word in range(3))
+        if call(vectors=three[order], query=query, top=2)[0].tolist() != [across, opposite]:
+            return False
+    return True
+
+
 @most_similar.always("Making any vector longer changes nothing.")
 def lengths_do_not_matter(call, rng):
     vectors, lengths = normal(rng, 8, 3), torch.from_numpy(rng.uniform(0.2, 5, size=(8, 1)))
@@ -2040,6 +2065,20 @@ def normalized_in_place(vectors, a, b, c, top):
 @analogy.misconception("The results have changed places: ids first, then cosines.")
 def cosines_returned_first(vectors, a, b, c, top):
     return offset()(vectors, a, b, c, top)[::-1]
+
+
+@analogy.always(
+    "Where a word points exactly away from b - a + c, its cosine is -1, and it is an answer if as many are asked. "
+    "Words of the question that were given the cosine -1 are no worse than that word: give them minus infinity, or "
+    "take them out."
+)
+def opposite_of_the_point(call, rng):
+    rows = tensor([[0, 1], [0, 2], [1, 0], [0, -2], [-3, 0]])  # b - a = 0: the point is the third
+    for order in ([0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [0, 4, 1, 2, 3], [1, 2, 4, 0, 3], [2, 0, 3, 4, 1]):
+        a, b, c, across, opposite = (order.index(word) for word in range(5))
+        if call(vectors=rows[order], a=a, b=b, c=c, top=2)[0].tolist() != [across, opposite]:
+            return False
+    return True
 
 
 @analogy.always("b and c may change places.")
