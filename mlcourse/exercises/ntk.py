@@ -714,7 +714,8 @@ def signals_not_divided(X, Z, W, b, v):
 
 
 @empirical_ntk.misconception(
-    "You divide the part of the biases by p. " + BIAS_DIVIDED + "Its derivative is the signal itself: x . z / p + 1."
+    "Your part of the biases is divided by p. The scale 1/sqrt(p) belongs to the sum over the inputs alone, so the "
+    "derivative by a bias is the signal itself, without it. The Gram matrix of the inputs is x . z / p + 1."
 )
 def biases_divided(X, Z, W, b, v):
     return kernel(X, Z, W, b, v, gram=(X @ Z.mT + 1) / len(W))
@@ -1670,7 +1671,8 @@ def divided_by_the_diagonal(H, H_test, y0, y0_test, t):
 
 
 @kernel_regression.misconception(
-    "You add y0, the start of the n TRAINING examples, to predictions on n_test others. Those started at y0_test."
+    "You add a vector of the n TRAINING examples, y0 or t, to predictions on n_test others. Those started at y0_test: "
+    "y0_test + H_test H^+ (t - y0)."
 )
 def start_of_the_training_examples(H, H_test, y0, y0_test, t):
     return y0 + H_test @ pinv(H) @ (t - y0)
@@ -1707,7 +1709,8 @@ def column_returned(H, H_test, y0, y0_test, t):
 
 
 H_TEST_TRANSPOSED = (
-    "H_test already has test examples in its rows, (n_test, n). Transposed it does not fit: use it as it is."
+    "Your factors do not fit. H_test is (n_test, n), with the test examples in its rows; H is (n, n). H_test stands on "
+    "the left, as it is and not transposed: H_test H^+ (t - y0)."
 )
 
 
@@ -1730,8 +1733,10 @@ def nothing_to_learn(call, rng):
 
 
 @kernel_regression.always(
-    "Where H is singular, its size does not matter either. A small number on the diagonal cannot replace the "
-    "pseudo-inverse: in a large kernel the rounding is as large as it."
+    "Where H is singular, its size does not matter either. Rounding leaves a tiny number in the place of an eigenvalue "
+    "0, and in a large kernel it is not tiny. So solve may raise no error, a cutoff that is not relative to the "
+    "largest eigenvalue keeps it, and a small number on the diagonal is no larger. Use the pseudo-inverse with a "
+    "relative cutoff at once, without a trial of solve."
 )
 def large_and_singular(call, rng):
     inputs = draw_regression(rng, 6, 3, 3)
