@@ -238,6 +238,18 @@ for name, hint, wrong in (
         rows_by(divided_by_p, power_of_p=1.0, powers_of_m=(1.0, 1.0, 1.0)),
     ),
     (
+        "derivatives_divided_by_inputs_and_width",
+        "Your derivatives have 1/p and 1/m, where the network has 1/sqrt(p) and 1/sqrt(m). A factor in front stays as "
+        "it is when you differentiate; it is the product of two derivatives, in the kernel, that has 1/p and 1/m.",
+        rows_by(power_of_p=1.0, powers_of_m=(1.0, 1.0, 1.0)),
+    ),
+    (
+        "bias_divided_in_the_derivative_alone",
+        "Your derivatives by b have 1/sqrt(p). That factor belongs to the inputs: z = x W / sqrt(p) + b, so the "
+        "derivative of z by b is 1.",
+        rows_by(power_for_b=0.5),
+    ),
+    (
         "divided_by_the_width_by_v_alone",
         DIVIDED_BY_M.format("Your derivatives by v are", "v as by W and b, where yours is right"),
         rows_by(powers_of_m=(0.5, 0.5, 1.0)),
@@ -298,6 +310,24 @@ def output_scale_missing_by_W_and_b(X, W, b, v):
 def v_sees_no_tanh(X, W, b, v):
     by_W, by_b, _, z = parts(X, W, b, v)
     return joined(by_W, by_b, z / sqrt(len(v)))
+
+
+@jacobian.misconception(
+    "Your derivatives by v hold the slope 1 - tanh(z)^2. v stands outside tanh: differentiating by v_j leaves what v_j "
+    "is multiplied by, tanh(z_j) / sqrt(m)."
+)
+def v_sees_the_slope(X, W, b, v):
+    by_W, by_b, _, z = parts(X, W, b, v)
+    return joined(by_W, by_b, (1 - torch.tanh(z) ** 2) / sqrt(len(v)))
+
+
+@jacobian.misconception(
+    "All your signs are reversed. The Jacobian holds the derivatives of the outputs as they are; the minus of gradient "
+    "descent comes later."
+)
+def signs_reversed(X, W, b, v):
+    by_W, by_b, by_v, _ = parts(X, W, b, v)
+    return -joined(by_W, by_b, by_v)
 
 
 @jacobian.misconception(
@@ -560,6 +590,35 @@ def last_layer_missing(X, Z, W, b, v):
 )
 def biases_missing(X, Z, W, b, v):
     return kernel(X, Z, W, b, v, gram=X @ Z.mT / len(W))
+
+
+@empirical_ntk.misconception(
+    "The part of W is missing. The derivative by W_kj is x_k / sqrt(p) times the signal of unit j, so W adds x . z / p "
+    "times the product of the signals. You have the parts of b and v."
+)
+def hidden_weights_missing(X, Z, W, b, v):
+    return kernel(X, Z, W, b, v, gram=torch.ones(len(X), len(Z), dtype=X.dtype))
+
+
+ADDED = (
+    "You ADD the Gram matrix of the inputs, x . z / p + 1, to the product of the signals. The derivative by W is an "
+    "input TIMES a signal, so the two are multiplied; only the parts of W, b and v are added. "
+)
+for name, whole in (("gram_added", False), ("gram_added_and_divided", True)):
+
+    def with_gram_added(X, Z, W, b, v, whole=whole):
+        gram = X @ Z.mT / len(W) + 1
+        ones = torch.ones_like(gram)
+        return kernel(X, Z, W, b, v, gram=ones) + (gram / len(v) if whole else gram)
+
+    empirical_ntk.misconception(ADDED + ("(You divide the sum by m.)" if whole else ""), name=name)(with_gram_added)
+
+
+@empirical_ntk.misconception(
+    "You multiply the OUTPUTS f(x) and f(z). The kernel multiplies their derivatives by each parameter, and adds up."
+)
+def outputs_multiplied(X, Z, W, b, v):
+    return torch.outer(parts(X, W, b, v)[2] @ v, parts(Z, W, b, v)[2] @ v)
 
 
 @empirical_ntk.misconception(
@@ -842,6 +901,55 @@ def entry_by_entry(H, y0, t, times):
     return torch.stack([t + torch.exp(-s * H) @ (y0 - t) for s in times])
 
 
+@linearized_outputs.misconception(
+    "You let y0 decay and add t: at time 0 that is t + y0. What decays is the residual, y0 - t, so that at time 0 the "
+    "outputs are y0: t + e^(-Hs) (y0 - t)."
+)
+def start_added_to_the_targets(H, y0, t, times):
+    return t + decayed(H, y0, times)
+
+
+@linearized_outputs.misconception(
+    "You add the decaying residual to y0: at time 0 that is 2 y0 - t, and in the end y0. The residual is y - t, so it "
+    "is added to t: t + e^(-Hs) (y0 - t)."
+)
+def residual_added_to_the_start(H, y0, t, times):
+    return y0 + decayed(H, y0 - t, times)
+
+
+@linearized_outputs.misconception(
+    "You add (1 - e^(-Hs)) t to y0: in the end that is y0 + t. What is missing at the start is t - y0: "
+    "y0 + (1 - e^(-Hs)) (t - y0)."
+)
+def whole_targets_added(H, y0, t, times):
+    return y0 + t - decayed(H, t, times)
+
+
+STEPS = (
+    "You take many short steps (Euler), near {} {}. Each makes an error of the order of its length squared, and the "
+    "sum of them is larger than the tolerance. The closed form needs no steps: t + e^(-Hs) (y0 - t). "
+)
+for name, number, size in (
+    ("steps_100", 100, None),
+    ("steps_1000", 1000, None),
+    ("steps_10000", 10_000, None),
+    ("steps_of_a_hundredth", None, 0.01),
+    ("steps_of_a_thousandth", None, 0.001),
+):
+
+    def in_short_steps(H, y0, t, times, number=number, size=size):
+        def after(s):
+            count_ = number or round(s / size)
+            step = torch.eye(len(H), dtype=H.dtype) - (s / number if number else size) * H
+            return t + torch.linalg.matrix_power(step, count_) @ (y0 - t)
+
+        return torch.stack([after(float(s)) for s in times])
+
+    linearized_outputs.misconception(
+        STEPS.format(*((number, "for each time") if number else (size, "long"))), name=name
+    )(in_short_steps)
+
+
 @linearized_outputs.misconception("You return the residual y - t. Add the targets to get the outputs.")
 def residual_returned(H, y0, t, times):
     return decayed(H, y0 - t, times)
@@ -1116,6 +1224,70 @@ def fastest_part(H, learning_rate, tolerance):
 
 
 @steps_to_tolerance.misconception(
+    "You are right about an eigenvalue of 0, but then you use the largest eigenvalue alone. Its part of the residual "
+    "may be gone first. The slowest part decides: the largest of all |1 - learning_rate * eigenvalue|."
+)
+def fastest_part_without_zero(H, learning_rate, tolerance):
+    values = spectrum(H)
+    return inf if float(values[0]) == 0 else count(abs(1 - learning_rate * float(values[-1])), tolerance)
+
+
+@steps_to_tolerance.misconception(
+    "You are right about an eigenvalue of 0, but then you use the mean of the eigenvalues. The residual is not one "
+    "thing that falls at a mean speed: its slowest part stays when all others are gone."
+)
+def mean_eigenvalue_without_zero(H, learning_rate, tolerance):
+    values = spectrum(H)
+    return inf if float(values[0]) == 0 else count(abs(1 - learning_rate * float(values.mean())), tolerance)
+
+
+@steps_to_tolerance.misconception(
+    "You take the logarithm of a quotient, log(tolerance / factor). The condition is factor^k <= tolerance: take "
+    "logarithms of both sides and divide, k >= log(tolerance) / log(factor)."
+)
+def logarithm_of_the_quotient(H, learning_rate, tolerance):
+    rate = worst(H, learning_rate)
+    return inf if rate >= 1 - 1e-12 else 1 if rate < 1e-15 else max(1, ceil(log(tolerance / rate)))
+
+
+@steps_to_tolerance.misconception(
+    "You take the logarithm of a quotient, log(tolerance / factor), and return what may be negative. The condition is "
+    "factor^k <= tolerance: k >= log(tolerance) / log(factor)."
+)
+def negative_logarithm_of_the_quotient(H, learning_rate, tolerance):
+    rate = worst(H, learning_rate)
+    return inf if rate >= 1 - 1e-12 else 1 if rate < 1e-15 else ceil(log(tolerance / rate))
+
+
+@steps_to_tolerance.misconception(
+    "Your quotient is upside down, log(factor) / log(tolerance), and rounded up it is nearly always 1. The condition "
+    "is factor^k <= tolerance: k >= log(tolerance) / log(factor)."
+)
+def quotient_upside_down(H, learning_rate, tolerance):
+    rate = worst(H, learning_rate)
+    return inf if rate >= 1 - 1e-12 else 1 if rate < 1e-15 else max(1, ceil(log(rate) / log(tolerance)))
+
+
+@steps_to_tolerance.misconception(
+    "Where the factor is exactly 0 the residual is gone after one step, but log(0) is an error. Return 1."
+)
+def logarithm_of_a_factor_of_zero(H, learning_rate, tolerance):
+    rate = worst(H, learning_rate)
+    return inf if rate >= 1 - 1e-12 else max(1, ceil(log(tolerance) / log(rate)))
+
+
+@steps_to_tolerance.misconception(
+    "You leave out the eigenvalues that are 0. Their part of the residual never moves, so no number of steps is "
+    "enough: return infinity. (What is left over may have the factor 0, whose logarithm is an error: there one step is "
+    "enough.)"
+)
+def zero_eigenvalues_skipped_and_factor_of_zero(H, learning_rate, tolerance):
+    values = spectrum(H)
+    rate = float((1 - learning_rate * values[values > 0]).abs().max())
+    return inf if rate >= 1 - 1e-12 else max(1, ceil(log(tolerance) / log(rate)))
+
+
+@steps_to_tolerance.misconception(
     "You look at the smallest eigenvalue alone. With a large learning rate the part with the LARGEST eigenvalue jumps "
     "over the target and may be slower still, or grow. Take the largest |1 - learning_rate * eigenvalue| of all."
 )
@@ -1364,7 +1536,12 @@ def one_more_when_exact(H, learning_rate, tolerance):
     return count(worst(H, learning_rate), tolerance, lambda steps: int(steps) + 1)
 
 
-for name, value in (("nan_for_infinity", float("nan")), ("minus_one_for_infinity", -1), ("zero_for_infinity", 0)):
+for name, value in (
+    ("nan_for_infinity", float("nan")),
+    ("minus_one_for_infinity", -1),
+    ("zero_for_infinity", 0),
+    ("none_for_infinity", None),
+):
 
     def with_a_sign(H, learning_rate, tolerance, value=value):
         steps = count(worst(H, learning_rate), tolerance)
@@ -1663,6 +1840,22 @@ def divided_by_zero_eigenvalues(H, H_test, y0, y0_test, t):
 
 
 @kernel_regression.misconception(
+    "You divide by n, the number of training examples. Nothing here is a mean: training ends where the residuals are "
+    "0, whether the loss is their sum or their mean."
+)
+def divided_by_training_examples(H, H_test, y0, y0_test, t):
+    return y0_test + H_test @ pinv(H) @ (t - y0) / len(t)
+
+
+@kernel_regression.misconception(
+    "You return the outputs on the n TRAINING examples, with H in the place of H_test. There the end is known, it is "
+    "the targets. Asked are the n_test new examples: y0_test + H_test H^+ (t - y0)."
+)
+def training_outputs(H, H_test, y0, y0_test, t):
+    return y0 + H @ pinv(H) @ (t - y0)
+
+
+@kernel_regression.misconception(
     "You divide by the diagonal of H, as if no training example had to do with another. The entries beside it say how "
     "much they share: solve with the whole matrix."
 )
@@ -1946,6 +2139,21 @@ def ratio_of_norms(before, after):
 )
 def norm_of_ratios(before, after):
     return norm((after - before) / before)
+
+
+@relative_kernel_change.misconception(
+    "You divide by the SUM of both norms, so that the result never exceeds 1. The change is a share of what was there "
+    "BEFORE, and a kernel may grow many times over."
+)
+def share_of_the_sum(before, after):
+    return norm(after - before) / (norm(before) + norm(after))
+
+
+@relative_kernel_change.misconception(
+    "You return one number for each column: a norm along an axis. The kernel is one thing: the norm of all entries."
+)
+def one_for_each_column(before, after):
+    return (after - before).norm(dim=0) / before.norm(dim=0)
 
 
 @relative_kernel_change.misconception(
