@@ -1105,6 +1105,14 @@ def not_turned_at_first(H, y0, t, times):
 
 
 @linearized_outputs.misconception(
+    "H is missing from the exponent: every residual falls as e^(-s). Each eigenvector of H has a speed of its own: "
+    "t + e^(-Hs) (y0 - t), with the exponential of a matrix."
+)
+def kernel_missing(H, y0, t, times):
+    return t + torch.exp(-times)[:, None] * (y0 - t)
+
+
+@linearized_outputs.misconception(
     "One speed for the whole residual, the mean eigenvalue. Each eigenvector has a speed of its own: some parts are "
     "gone when others have hardly begun."
 )
@@ -1241,10 +1249,14 @@ def mean_eigenvalue_without_zero(H, learning_rate, tolerance):
     return inf if float(values[0]) == 0 else count(abs(1 - learning_rate * float(values.mean())), tolerance)
 
 
-@steps_to_tolerance.misconception(
-    "You take the logarithm of a quotient, log(tolerance / factor). The condition is factor^k <= tolerance: take "
-    "logarithms of both sides and divide, k >= log(tolerance) / log(factor)."
+UPSIDE_DOWN = (
+    "Your formula gives 1 step nearly everywhere. The condition is factor^k <= tolerance. The logarithm of both sides "
+    "is k log(factor) <= log(tolerance), and log(factor) is negative: k >= log(tolerance) / log(factor). That is "
+    "neither log(tolerance / factor) nor the quotient upside down. "
 )
+
+
+@steps_to_tolerance.misconception(UPSIDE_DOWN)
 def logarithm_of_the_quotient(H, learning_rate, tolerance):
     rate = worst(H, learning_rate)
     return inf if rate >= 1 - 1e-12 else 1 if rate < 1e-15 else max(1, ceil(log(tolerance / rate)))
@@ -1259,10 +1271,7 @@ def negative_logarithm_of_the_quotient(H, learning_rate, tolerance):
     return inf if rate >= 1 - 1e-12 else 1 if rate < 1e-15 else ceil(log(tolerance / rate))
 
 
-@steps_to_tolerance.misconception(
-    "Your quotient is upside down, log(factor) / log(tolerance), and rounded up it is nearly always 1. The condition "
-    "is factor^k <= tolerance: k >= log(tolerance) / log(factor)."
-)
+@steps_to_tolerance.misconception(UPSIDE_DOWN + "(Yours is log(factor) / log(tolerance), as it seems.)")
 def quotient_upside_down(H, learning_rate, tolerance):
     rate = worst(H, learning_rate)
     return inf if rate >= 1 - 1e-12 else 1 if rate < 1e-15 else max(1, ceil(log(rate) / log(tolerance)))

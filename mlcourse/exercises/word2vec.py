@@ -1018,7 +1018,7 @@ def chance_hits_left_out(U, C, center, context, negatives):
 
 
 @sgns_loss.always(
-    "A true pair with the score -1000 costs 1000. It costs less where a small number stands inside a logarithm, or a "
+    "A true pair with the score -1000 costs 1000. It costs less where there is a small number inside a logarithm, or a "
     "clamp. It costs infinity, or raises an error, where the logarithm of 0 is taken, or e^1000, which no float holds. "
     "Use logsigmoid of the score."
 )
