@@ -842,3 +842,71 @@ def change_by_hypotenuse(before, after):
 def test_an_unusual_right_answer_gets_full_points(name, answer, seed):
     report = evaluate(f"ntk.{name}", answer, seed)
     assert report.score == report.max_score, report.feedback
+
+
+@pytest.mark.parametrize("spectrum", [torch.linalg.eigvalsh, torch.linalg.svdvals])
+def test_a_factor_of_one_is_not_enough(spectrum):
+    def steps(H, learning_rate, tolerance, allowed):
+        values = spectrum(H)
+        if values.min() <= 1e-10 * values.max():
+            return math.inf
+        factor = float((1 - learning_rate * values).abs().max())
+        if not allowed(factor):
+            return math.inf
+        return 1 if factor == 0 else max(1, math.ceil(math.log(tolerance) / math.log(factor)))
+
+    def right(H, learning_rate, tolerance):
+        return steps(H, learning_rate, tolerance, lambda factor: factor < 1)
+
+    def wrong(H, learning_rate, tolerance):
+        return steps(H, learning_rate, tolerance, lambda factor: factor <= 1)
+
+    assert evaluate("ntk.steps_to_tolerance", right).status == "passed"
+    assert evaluate("ntk.steps_to_tolerance", wrong).misconception == "factor_of_minus_one_allowed"
+    assert steps_to_tolerance(torch.diag(torch.tensor([1.0, 4.0])), 0.5, 0.1) == math.inf
+
+
+@pytest.mark.parametrize("size", [1e-8, 1e-10, 1e-12, 1e-16, 1e-30])
+def test_a_small_number_below_or_as_a_lower_end_is_found(size):
+    def added(before, after):
+        return (after - before).norm() / (before.norm() + size)
+
+    def clamped(before, after):
+        return (after - before).norm() / before.norm().clamp(min=size)
+
+    for answer in (added, clamped):
+        report = evaluate("ntk.relative_kernel_change", answer)
+        assert report.score < report.max_score
+        assert "number that is added below" in report.feedback or "a small number below" in report.feedback
+
+
+@pytest.mark.parametrize(
+    ("cutoff", "passes"), [(1e-3, False), (1e-5, False), (1e-6, False), (1e-9, True), (1e-12, True)]
+)
+def test_only_a_cutoff_above_small_eigenvalues_loses_points(cutoff, passes):
+    def answer(H, H_test, y0, y0_test, t):
+        return y0_test + H_test @ torch.linalg.pinv(H, rtol=cutoff) @ (t - y0)
+
+    report = evaluate("ntk.kernel_regression", answer)
+    assert (report.score == report.max_score) == passes
+    assert passes or "counts as 0 when" in " ".join(report.feedback.split())
+
+
+def solve_before_pinv(H, H_test, y0, y0_test, t):
+    try:
+        coefficients = torch.linalg.solve(H, t - y0)
+    except RuntimeError:
+        coefficients = torch.linalg.pinv(H) @ (t - y0)
+    return y0_test + H_test @ coefficients
+
+
+def cutoff_without_a_scale(H, H_test, y0, y0_test, t):
+    return y0_test + H_test @ torch.linalg.pinv(H, atol=1e-10, rtol=0) @ (t - y0)
+
+
+@pytest.mark.parametrize("answer", [solve_before_pinv, cutoff_without_a_scale])
+def test_what_a_large_singular_kernel_shows_is_explained(answer):
+    report = evaluate("ntk.kernel_regression", answer)
+    assert report.score < report.max_score
+    assert "relative" in report.feedback
+    assert "trial of solve" in " ".join(report.feedback.split())

@@ -925,3 +925,68 @@ def test_a_small_number_in_a_logarithm_is_explained(eps):
     report = evaluate("word2vec.sgns_loss", answer)
     assert report.score < report.max_score
     assert "small number inside a logarithm" in " ".join(report.feedback.split())
+
+
+def first_of(similarity, top, how):
+    """Return the first words in one of the ways in which ties may be ordered."""
+    if how == "topk":
+        best = similarity.topk(top)
+        return best.indices, best.values
+    order = similarity.argsort(descending=True, stable=True) if how == "first" else similarity.argsort().flip(0)
+    return order[:top], similarity[order[:top]]
+
+
+def similar_hidden_by(value, how):
+    def answer(vectors, query, top):
+        unit = F.normalize(vectors, dim=1)
+        cosines = unit @ unit[query]
+        cosines[query] = value
+        return first_of(cosines, top, how)
+
+    return answer
+
+
+def analogy_hidden_by(value, how):
+    def answer(vectors, a, b, c, top):
+        unit = F.normalize(vectors, dim=1)
+        cosines = unit @ F.normalize(unit[b] - unit[a] + unit[c], dim=0)
+        cosines[[a, b, c]] = value
+        return first_of(cosines, top, how)
+
+    return answer
+
+
+@pytest.mark.parametrize("how", ["topk", "first", "last"])
+@pytest.mark.parametrize(("name", "hidden_by"), [("most_similar", similar_hidden_by), ("analogy", analogy_hidden_by)])
+def test_a_cosine_of_minus_one_hides_no_word(name, hidden_by, how):
+    exercise = f"word2vec.{name}"
+    assert evaluate(exercise, hidden_by(-torch.inf, how)).status == "passed"
+    assert evaluate(exercise, hidden_by(-2.0, how)).status == "passed"
+    report = evaluate(exercise, hidden_by(-1.0, how))
+    assert report.score < report.max_score
+    assert "minus infinity" in " ".join(report.feedback.split())
+
+
+@pytest.mark.parametrize("key", [lambda w: w.lower(), lambda w: w.casefold(), lambda w: (w.lower(), w)])
+def test_ties_that_ignore_capitals_are_explained(key):
+    def answer(sentences, min_count):
+        count = Counter(word for sentence in sentences for word in sentence)
+        words = sorted((w for w in count if count[w] >= min_count), key=lambda w: (-count[w], key(w)))
+        return words, torch.tensor([count[word] for word in words], dtype=torch.int64)
+
+    assert "small letters" in evaluate("word2vec.build_vocabulary", answer).feedback
+
+
+def test_an_index_before_the_start_and_beyond_the_length_is_explained():
+    def answer(sentences, window):
+        pairs = []
+        for row in sentences:
+            for t in range(len(row)):
+                for o in range(-window, window + 1):
+                    if o != 0 and t + o < len(row):
+                        pairs.append((row[t], row[t + o]))
+        return torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2)
+
+    feedback = " ".join(evaluate("word2vec.skipgram_pairs", answer).feedback.split())
+    assert "index is negative" in feedback
+    assert "raises IndexError" in feedback

@@ -238,6 +238,18 @@ for name, hint, wrong in (
         rows_by(divided_by_p, power_of_p=1.0, powers_of_m=(1.0, 1.0, 1.0)),
     ),
     (
+        "derivatives_divided_by_inputs_and_width",
+        "Your derivatives have 1/p and 1/m, where the network has 1/sqrt(p) and 1/sqrt(m). A factor in front stays as "
+        "it is when you differentiate; it is the product of two derivatives, in the kernel, that has 1/p and 1/m.",
+        rows_by(power_of_p=1.0, powers_of_m=(1.0, 1.0, 1.0)),
+    ),
+    (
+        "bias_divided_in_the_derivative_alone",
+        "Your derivatives by b have 1/sqrt(p). That factor belongs to the inputs: z = x W / sqrt(p) + b, so the "
+        "derivative of z by b is 1.",
+        rows_by(power_for_b=0.5),
+    ),
+    (
         "divided_by_the_width_by_v_alone",
         DIVIDED_BY_M.format("Your derivatives by v are", "v as by W and b, where yours is right"),
         rows_by(powers_of_m=(0.5, 0.5, 1.0)),
@@ -298,6 +310,24 @@ def output_scale_missing_by_W_and_b(X, W, b, v):
 def v_sees_no_tanh(X, W, b, v):
     by_W, by_b, _, z = parts(X, W, b, v)
     return joined(by_W, by_b, z / sqrt(len(v)))
+
+
+@jacobian.misconception(
+    "Your derivatives by v hold the slope 1 - tanh(z)^2. v stands outside tanh: differentiating by v_j leaves what v_j "
+    "is multiplied by, tanh(z_j) / sqrt(m)."
+)
+def v_sees_the_slope(X, W, b, v):
+    by_W, by_b, _, z = parts(X, W, b, v)
+    return joined(by_W, by_b, (1 - torch.tanh(z) ** 2) / sqrt(len(v)))
+
+
+@jacobian.misconception(
+    "All your signs are reversed. The Jacobian holds the derivatives of the outputs as they are; the minus of gradient "
+    "descent comes later."
+)
+def signs_reversed(X, W, b, v):
+    by_W, by_b, by_v, _ = parts(X, W, b, v)
+    return -joined(by_W, by_b, by_v)
 
 
 @jacobian.misconception(
@@ -563,6 +593,35 @@ def biases_missing(X, Z, W, b, v):
 
 
 @empirical_ntk.misconception(
+    "The part of W is missing. The derivative by W_kj is x_k / sqrt(p) times the signal of unit j, so W adds x . z / p "
+    "times the product of the signals. You have the parts of b and v."
+)
+def hidden_weights_missing(X, Z, W, b, v):
+    return kernel(X, Z, W, b, v, gram=torch.ones(len(X), len(Z), dtype=X.dtype))
+
+
+ADDED = (
+    "You ADD the Gram matrix of the inputs, x . z / p + 1, to the product of the signals. The derivative by W is an "
+    "input TIMES a signal, so the two are multiplied; only the parts of W, b and v are added. "
+)
+for name, whole in (("gram_added", False), ("gram_added_and_divided", True)):
+
+    def with_gram_added(X, Z, W, b, v, whole=whole):
+        gram = X @ Z.mT / len(W) + 1
+        ones = torch.ones_like(gram)
+        return kernel(X, Z, W, b, v, gram=ones) + (gram / len(v) if whole else gram)
+
+    empirical_ntk.misconception(ADDED + ("(You divide the sum by m.)" if whole else ""), name=name)(with_gram_added)
+
+
+@empirical_ntk.misconception(
+    "You multiply the OUTPUTS f(x) and f(z). The kernel multiplies their derivatives by each parameter, and adds up."
+)
+def outputs_multiplied(X, Z, W, b, v):
+    return torch.outer(parts(X, W, b, v)[2] @ v, parts(Z, W, b, v)[2] @ v)
+
+
+@empirical_ntk.misconception(
     "The products of the inputs are not divided by p. The weights enter as x W / sqrt(p): each derivative has "
     "1/sqrt(p), the product of two has 1/p."
 )
@@ -714,7 +773,8 @@ def signals_not_divided(X, Z, W, b, v):
 
 
 @empirical_ntk.misconception(
-    "You divide the part of the biases by p. " + BIAS_DIVIDED + "Its derivative is the signal itself: x . z / p + 1."
+    "Your part of the biases is divided by p. The scale 1/sqrt(p) belongs to the sum over the inputs alone, so the "
+    "derivative by a bias is the signal itself, without it. The Gram matrix of the inputs is x . z / p + 1."
 )
 def biases_divided(X, Z, W, b, v):
     return kernel(X, Z, W, b, v, gram=(X @ Z.mT + 1) / len(W))
@@ -839,6 +899,55 @@ def residual_grows(H, y0, t, times):
 )
 def entry_by_entry(H, y0, t, times):
     return torch.stack([t + torch.exp(-s * H) @ (y0 - t) for s in times])
+
+
+@linearized_outputs.misconception(
+    "You let y0 decay and add t: at time 0 that is t + y0. What decays is the residual, y0 - t, so that at time 0 the "
+    "outputs are y0: t + e^(-Hs) (y0 - t)."
+)
+def start_added_to_the_targets(H, y0, t, times):
+    return t + decayed(H, y0, times)
+
+
+@linearized_outputs.misconception(
+    "You add the decaying residual to y0: at time 0 that is 2 y0 - t, and in the end y0. The residual is y - t, so it "
+    "is added to t: t + e^(-Hs) (y0 - t)."
+)
+def residual_added_to_the_start(H, y0, t, times):
+    return y0 + decayed(H, y0 - t, times)
+
+
+@linearized_outputs.misconception(
+    "You add (1 - e^(-Hs)) t to y0: in the end that is y0 + t. What is missing at the start is t - y0: "
+    "y0 + (1 - e^(-Hs)) (t - y0)."
+)
+def whole_targets_added(H, y0, t, times):
+    return y0 + t - decayed(H, t, times)
+
+
+STEPS = (
+    "You take many short steps (Euler), near {} {}. Each makes an error of the order of its length squared, and the "
+    "sum of them is larger than the tolerance. The closed form needs no steps: t + e^(-Hs) (y0 - t). "
+)
+for name, number, size in (
+    ("steps_100", 100, None),
+    ("steps_1000", 1000, None),
+    ("steps_10000", 10_000, None),
+    ("steps_of_a_hundredth", None, 0.01),
+    ("steps_of_a_thousandth", None, 0.001),
+):
+
+    def in_short_steps(H, y0, t, times, number=number, size=size):
+        def after(s):
+            count_ = number or round(s / size)
+            step = torch.eye(len(H), dtype=H.dtype) - (s / number if number else size) * H
+            return t + torch.linalg.matrix_power(step, count_) @ (y0 - t)
+
+        return torch.stack([after(float(s)) for s in times])
+
+    linearized_outputs.misconception(
+        STEPS.format(*((number, "for each time") if number else (size, "long"))), name=name
+    )(in_short_steps)
 
 
 @linearized_outputs.misconception("You return the residual y - t. Add the targets to get the outputs.")
@@ -996,6 +1105,14 @@ def not_turned_at_first(H, y0, t, times):
 
 
 @linearized_outputs.misconception(
+    "H is missing from the exponent: every residual falls as e^(-s). Each eigenvector of H has a speed of its own: "
+    "t + e^(-Hs) (y0 - t), with the exponential of a matrix."
+)
+def kernel_missing(H, y0, t, times):
+    return t + torch.exp(-times)[:, None] * (y0 - t)
+
+
+@linearized_outputs.misconception(
     "One speed for the whole residual, the mean eigenvalue. Each eigenvector has a speed of its own: some parts are "
     "gone when others have hardly begun."
 )
@@ -1086,6 +1203,8 @@ def steps_to_tolerance(rng):
     yield edge(H=draw_kernel(rng, 4, rank=2), learning_rate=0.1, tolerance=0.5)
     yield edge(H=zeros(2, 2), learning_rate=0.1, tolerance=0.5)
     yield edge(H=draw_kernel(rng, 3), learning_rate=20.0, tolerance=0.5)
+    yield edge(H=tensor([[1, 0], [0, 4]]), learning_rate=0.5, tolerance=0.1)  # one factor is exactly -1
+    yield edge(H=tensor([[2]]), learning_rate=1.0, tolerance=0.5)
 
 
 def count(rate, tolerance, rounding=ceil):
@@ -1110,6 +1229,71 @@ def worst(H, learning_rate):
 )
 def fastest_part(H, learning_rate, tolerance):
     return count(abs(1 - learning_rate * float(spectrum(H)[-1])), tolerance)
+
+
+@steps_to_tolerance.misconception(
+    "You are right about an eigenvalue of 0, but then you use the largest eigenvalue alone. Its part of the residual "
+    "may be gone first. The slowest part decides: the largest of all |1 - learning_rate * eigenvalue|."
+)
+def fastest_part_without_zero(H, learning_rate, tolerance):
+    values = spectrum(H)
+    return inf if float(values[0]) == 0 else count(abs(1 - learning_rate * float(values[-1])), tolerance)
+
+
+@steps_to_tolerance.misconception(
+    "You are right about an eigenvalue of 0, but then you use the mean of the eigenvalues. The residual is not one "
+    "thing that falls at a mean speed: its slowest part stays when all others are gone."
+)
+def mean_eigenvalue_without_zero(H, learning_rate, tolerance):
+    values = spectrum(H)
+    return inf if float(values[0]) == 0 else count(abs(1 - learning_rate * float(values.mean())), tolerance)
+
+
+UPSIDE_DOWN = (
+    "Your formula gives 1 step nearly everywhere. The condition is factor^k <= tolerance. The logarithm of both sides "
+    "is k log(factor) <= log(tolerance), and log(factor) is negative: k >= log(tolerance) / log(factor). That is "
+    "neither log(tolerance / factor) nor the quotient upside down. "
+)
+
+
+@steps_to_tolerance.misconception(UPSIDE_DOWN)
+def logarithm_of_the_quotient(H, learning_rate, tolerance):
+    rate = worst(H, learning_rate)
+    return inf if rate >= 1 - 1e-12 else 1 if rate < 1e-15 else max(1, ceil(log(tolerance / rate)))
+
+
+@steps_to_tolerance.misconception(
+    "You take the logarithm of a quotient, log(tolerance / factor), and return what may be negative. The condition is "
+    "factor^k <= tolerance: k >= log(tolerance) / log(factor)."
+)
+def negative_logarithm_of_the_quotient(H, learning_rate, tolerance):
+    rate = worst(H, learning_rate)
+    return inf if rate >= 1 - 1e-12 else 1 if rate < 1e-15 else ceil(log(tolerance / rate))
+
+
+@steps_to_tolerance.misconception(UPSIDE_DOWN + "(Yours is log(factor) / log(tolerance), as it seems.)")
+def quotient_upside_down(H, learning_rate, tolerance):
+    rate = worst(H, learning_rate)
+    return inf if rate >= 1 - 1e-12 else 1 if rate < 1e-15 else max(1, ceil(log(rate) / log(tolerance)))
+
+
+@steps_to_tolerance.misconception(
+    "Where the factor is exactly 0 the residual is gone after one step, but log(0) is an error. Return 1."
+)
+def logarithm_of_a_factor_of_zero(H, learning_rate, tolerance):
+    rate = worst(H, learning_rate)
+    return inf if rate >= 1 - 1e-12 else max(1, ceil(log(tolerance) / log(rate)))
+
+
+@steps_to_tolerance.misconception(
+    "You leave out the eigenvalues that are 0. Their part of the residual never moves, so no number of steps is "
+    "enough: return infinity. (What is left over may have the factor 0, whose logarithm is an error: there one step is "
+    "enough.)"
+)
+def zero_eigenvalues_skipped_and_factor_of_zero(H, learning_rate, tolerance):
+    values = spectrum(H)
+    rate = float((1 - learning_rate * values[values > 0]).abs().max())
+    return inf if rate >= 1 - 1e-12 else max(1, ceil(log(tolerance) / log(rate)))
 
 
 @steps_to_tolerance.misconception(
@@ -1171,6 +1355,26 @@ def growth_not_noticed(H, learning_rate, tolerance):
 )
 def growth_taken_for_one_step(H, learning_rate, tolerance):
     return inf if abs(worst(H, learning_rate) - 1) < 1e-12 else max(1, growth_not_noticed(H, learning_rate, tolerance))
+
+
+FACTOR_OF_ONE = (
+    "You return infinity only where a factor is larger than 1 in size. With a size of exactly 1 the residual does not "
+    "grow, but it never shrinks either, and log(1) = 0 in the denominator. Return infinity from 1 on: >= 1. "
+)
+
+
+@steps_to_tolerance.misconception(FACTOR_OF_ONE)
+def factor_of_minus_one_allowed(H, learning_rate, tolerance):
+    rate = worst(H, learning_rate)
+    if float(spectrum(H)[0]) == 0 or rate > 1:
+        return inf
+    return 1 if rate < 1e-15 else max(1, ceil(log(tolerance) / log(rate)))
+
+
+@steps_to_tolerance.misconception(FACTOR_OF_ONE + "An eigenvalue of 0 gives that factor, too.")
+def factor_of_one_allowed(H, learning_rate, tolerance):
+    rate = worst(H, learning_rate)
+    return inf if rate > 1 else 1 if rate < 1e-15 else max(1, ceil(log(tolerance) / log(rate)))
 
 
 @steps_to_tolerance.misconception(
@@ -1341,7 +1545,12 @@ def one_more_when_exact(H, learning_rate, tolerance):
     return count(worst(H, learning_rate), tolerance, lambda steps: int(steps) + 1)
 
 
-for name, value in (("nan_for_infinity", float("nan")), ("minus_one_for_infinity", -1), ("zero_for_infinity", 0)):
+for name, value in (
+    ("nan_for_infinity", float("nan")),
+    ("minus_one_for_infinity", -1),
+    ("zero_for_infinity", 0),
+    ("none_for_infinity", None),
+):
 
     def with_a_sign(H, learning_rate, tolerance, value=value):
         steps = count(worst(H, learning_rate), tolerance)
@@ -1474,6 +1683,7 @@ def kernel_regression(rng):
     yield edge(**draw_regression(rng, 6, 2, 3))
     inputs = draw_regression(rng, 4, 3, 9)
     yield edge(**{**inputs, "H_test": inputs["H"].clone(), "y0_test": inputs["y0"].clone()})
+    yield edge(**nearly_the_same_inputs())
     yield edge(**{name: (1e6 * x if name.startswith("H") else x) for name, x in draw_regression(rng, 3, 4, 8).items()})
     yield edge(**{name: (1e6 * x if name.startswith("H") else x) for name, x in draw_regression(rng, 6, 4, 3).items()})
 
@@ -1490,8 +1700,32 @@ def draw_regression(rng, n, n_test, P):
     }
 
 
+def nearly_the_same_inputs():
+    """Two examples whose kernel has the eigenvalues 2 and 2e-7: small, and far above what counts as 0."""
+    s = 1e-7
+    return {
+        "H": tensor([[1 + s, 1 - s], [1 - s, 1 + s]]),
+        "H_test": tensor([[1, 1 + 2 * s], [0.5, 0.5 - s], [1 + 3 * s, 1]]),
+        "y0": tensor([0, 1]),
+        "y0_test": tensor([1, 0, 0.5]),
+        "t": tensor([1, 3]),
+    }
+
+
 def pinv(H):
     return torch.linalg.pinv(H, hermitian=True, rtol=1e-10)
+
+
+for size in (1e-3, 1e-5):
+
+    def with_high_cutoff(H, H_test, y0, y0_test, t, size=size):
+        return y0_test + H_test @ torch.linalg.pinv(H, hermitian=True, rtol=size) @ (t - y0)
+
+    kernel_regression.misconception(
+        "You leave out an eigenvalue that is small but not 0, so what it stands for is never learned. An eigenvalue "
+        f"counts as 0 when it is at most 1e-10 times the largest one; an rtol or rcond of {size:g} is too large.",
+        name=f"cutoff_{size:.0e}",
+    )(with_high_cutoff)
 
 
 @kernel_regression.misconception(
@@ -1615,6 +1849,22 @@ def divided_by_zero_eigenvalues(H, H_test, y0, y0_test, t):
 
 
 @kernel_regression.misconception(
+    "You divide by n, the number of training examples. Nothing here is a mean: training ends where the residuals are "
+    "0, whether the loss is their sum or their mean."
+)
+def divided_by_training_examples(H, H_test, y0, y0_test, t):
+    return y0_test + H_test @ pinv(H) @ (t - y0) / len(t)
+
+
+@kernel_regression.misconception(
+    "You return the outputs on the n TRAINING examples, with H in the place of H_test. There the end is known, it is "
+    "the targets. Asked are the n_test new examples: y0_test + H_test H^+ (t - y0)."
+)
+def training_outputs(H, H_test, y0, y0_test, t):
+    return y0 + H @ pinv(H) @ (t - y0)
+
+
+@kernel_regression.misconception(
     "You divide by the diagonal of H, as if no training example had to do with another. The entries beside it say how "
     "much they share: solve with the whole matrix."
 )
@@ -1623,7 +1873,8 @@ def divided_by_the_diagonal(H, H_test, y0, y0_test, t):
 
 
 @kernel_regression.misconception(
-    "You add y0, the start of the n TRAINING examples, to predictions on n_test others. Those started at y0_test."
+    "You add a vector of the n TRAINING examples, y0 or t, to predictions on n_test others. Those started at y0_test: "
+    "y0_test + H_test H^+ (t - y0)."
 )
 def start_of_the_training_examples(H, H_test, y0, y0_test, t):
     return y0 + H_test @ pinv(H) @ (t - y0)
@@ -1660,7 +1911,8 @@ def column_returned(H, H_test, y0, y0_test, t):
 
 
 H_TEST_TRANSPOSED = (
-    "H_test already has test examples in its rows, (n_test, n). Transposed it does not fit: use it as it is."
+    "Your factors do not fit. H_test is (n_test, n), with the test examples in its rows; H is (n, n). H_test stands on "
+    "the left, as it is and not transposed: H_test H^+ (t - y0)."
 )
 
 
@@ -1683,8 +1935,10 @@ def nothing_to_learn(call, rng):
 
 
 @kernel_regression.always(
-    "Where H is singular, its size does not matter either. A small number on the diagonal cannot replace the "
-    "pseudo-inverse: in a large kernel the rounding is as large as it."
+    "Where H is singular, its size does not matter either. Rounding leaves a tiny number in the place of an eigenvalue "
+    "0, and in a large kernel it is not tiny. So solve may raise no error, a cutoff that is not relative to the "
+    "largest eigenvalue keeps it, and a small number on the diagonal is no larger. Use the pseudo-inverse with a "
+    "relative cutoff at once, without a trial of solve."
 )
 def large_and_singular(call, rng):
     inputs = draw_regression(rng, 6, 3, 3)
@@ -1717,6 +1971,7 @@ def relative_kernel_change(rng):
     yield edge(before=1e100 * draw_kernel(rng, 3), after=1e100 * draw_kernel(rng, 3))
     yield edge(before=1e-4 * draw_kernel(rng, 3), after=1e-4 * draw_kernel(rng, 3))
     yield edge(before=tensor([[1, 0], [0, 2]]), after=tensor([[1, 0.5], [0.5, 2]]))
+    yield edge(before=tensor([[3e-10, 4e-10]]), after=tensor([[3e-10, 3e-10]]))
 
 
 def norm(H):
@@ -1896,6 +2151,21 @@ def norm_of_ratios(before, after):
 
 
 @relative_kernel_change.misconception(
+    "You divide by the SUM of both norms, so that the result never exceeds 1. The change is a share of what was there "
+    "BEFORE, and a kernel may grow many times over."
+)
+def share_of_the_sum(before, after):
+    return norm(after - before) / (norm(before) + norm(after))
+
+
+@relative_kernel_change.misconception(
+    "You return one number for each column: a norm along an axis. The kernel is one thing: the norm of all entries."
+)
+def one_for_each_column(before, after):
+    return (after - before).norm(dim=0) / before.norm(dim=0)
+
+
+@relative_kernel_change.misconception(
     "You return one number for each row: a norm along an axis. The kernel is one thing: the norm of all entries."
 )
 def one_for_each_row(before, after):
@@ -1916,12 +2186,16 @@ def share_of_the_mean(before, after):
     return 2 * norm(after - before) / (norm(before) + norm(after))
 
 
-@relative_kernel_change.misconception(
-    "You add a small number below, to be safe from 0/0. For a small kernel it is not small, and `before` is never all "
-    "zeros: leave it out."
-)
-def epsilon_below(before, after):
-    return norm(after - before) / (norm(before) + 1e-8)
+for size in (1e-8, 1e-10, 1e-12):
+
+    def with_epsilon(before, after, size=size):
+        return norm(after - before) / (norm(before) + size)
+
+    relative_kernel_change.misconception(
+        "You add a small number below, to be safe from 0/0. For a small kernel it is not small, and `before` is never "
+        f"all zeros: leave it out. (Yours is near {size:g}.)",
+        name=f"epsilon_below_{size:.0e}",
+    )(with_epsilon)
 
 
 @relative_kernel_change.misconception(
@@ -1935,6 +2209,16 @@ def single_precision(before, after):
 def doubles(call, rng):
     H = draw_kernel(rng, 3)
     return abs(float(call(before=H, after=2 * H)) - 1) < 1e-6
+
+
+@relative_kernel_change.always(
+    "Kernels 1e-100 times as large have changed by the same share. Beside them no number that is added below, or put "
+    "as a lower end, is small."
+)
+def small_kernels(call, rng):
+    before, after = draw_kernel(rng, 3), draw_kernel(rng, 3)
+    once, small = (float(call(before=f * before, after=f * after)) for f in (1.0, 1e-100))
+    return abs(once - small) < 1e-6
 
 
 @relative_kernel_change.always("The order of the examples does not matter.")

@@ -69,6 +69,7 @@ def build_vocabulary(rng):
     yield edge(sentences=[["sea", "ark"]], min_count=2)
     yield edge(sentences=[["Sea", "sea", "Ark"], ["Ark", "the"], ["sea", "Sea", "the", "ark"]], min_count=2)
     yield edge(sentences=[], min_count=1)
+    yield edge(sentences=[["b", "A", "a", "B"]], min_count=1)
 
 
 def vocabulary(*, order=lambda word, n: (-n, word), keep=lambda n, least: n >= least, reverse=False, per="word"):
@@ -220,6 +221,17 @@ def dict_returned(sentences, min_count):
 )
 def lowered(sentences, min_count):
     return vocabulary()([[word.lower() for word in sentence] for sentence in sentences], min_count)
+
+
+for name, order in (
+    ("ties_without_capitals", lambda word, n: (-n, word.lower())),
+    ("ties_without_capitals_at_first", lambda word, n: (-n, word.lower(), word)),
+):
+    build_vocabulary.misconception(
+        "You compare words of equal count in small letters. The order is that of Python's sorted, in which capitals "
+        "come first: A, B, a, b. Sort by the key (-n, word), with the word as it is.",
+        name=name,
+    )(vocabulary(order=order))
 
 
 @build_vocabulary.misconception(
@@ -399,8 +411,8 @@ for name, hint, rule, settings in (
     ),
     (
         "wraps_around_on_the_left",
-        "Near the start t - o is negative, and row[-1] is the LAST word of the sentence: no error, wrong pairs. Stop "
-        "at position 0.",
+        "Near the start of a sentence your index is negative. row[-1] is the LAST word, which makes a wrong pair, and "
+        "an index beyond the length raises IndexError. Begin the window at position 0.",
         wrapping_left,
         {},
     ),
@@ -421,6 +433,13 @@ for name, hint, rule, settings in (
         "Each word has at most one context on each side, the one at the largest or smallest distance. All words up to "
         "the distance `window` are contexts.",
         lambda row, t, m: right_partners(row, t, 1),
+        {},
+    ),
+    (
+        "next_word_only",
+        "Only the next word is a context in your code, whatever the window. That is a table of bigrams. Skip-gram "
+        "pairs a word with every word up to the distance `window`, on both sides.",
+        lambda row, t, m: row[t + 1 : t + 2],
         {},
     ),
     (
@@ -632,6 +651,26 @@ def first_negative_row(U, C, center, context, negatives):
     return scores(U, C, center, context, negatives[:1].expand_as(negatives))
 
 
+def positives_by_matrix_product(U, C, center, context, negatives):
+    return U[center] @ C[context].mT, scores(U, C, center, context, negatives)[1]
+
+
+def positives_not_transposed(U, C, center, context, negatives):
+    return U[center] @ C[context], scores(U, C, center, context, negatives)[1]
+
+
+def positives_summed_over_the_pairs(U, C, center, context, negatives):
+    return (U[center] * C[context]).sum(0), scores(U, C, center, context, negatives)[1]
+
+
+def negatives_summed_over_themselves(U, C, center, context, negatives):
+    return scores(U, C, center, context, negatives)[0], (U[center][:, None] * C[negatives]).sum(1)
+
+
+def center_without_an_axis(U, C, center, context, negatives):
+    return scores(U, C, center, context, negatives)[0], (U[center] * C[negatives]).sum(-1)
+
+
 SIGN = (
     "The negatives have the sign of the positives. Their label is 0: the model should say no to them, so the loss "
     "holds log sigma(-u.c). With your sign all words are pulled together, and one long vector for all is the best. "
@@ -641,6 +680,14 @@ SHARED = (
     "negatives are rows of C. With one table every word would be its own best context, which it nearly never is. "
 )
 SUMMED = "You sum over the pairs of the batch. The loss is their mean: divide by B. "
+EVERY_CENTER = (
+    "U[center] @ C[context].T compares every center with every context, (B, B). True pairs are its diagonal: "
+    "multiply row by row and sum over d. "
+)
+AXIS_0 = (
+    "You sum U[center] * C[context] over axis 0, over the pairs. A dot product sums over the d entries of one pair: "
+    "axis -1 leaves one score for each pair, shape (B,). "
+)
 AVERAGED = "You average over the negatives. The loss sums over them: K negatives weigh K times as much as one. "
 
 
@@ -654,6 +701,10 @@ def summed(positive, negative):
 
 def averaged(positive, negative):
     return -(logsigmoid(positive) + logsigmoid(-negative).mean(-1)).mean()
+
+
+def mean_of_each(positive, negative):
+    return -(logsigmoid(positive).mean() + logsigmoid(-negative).sum(-1).mean())
 
 
 def naive_positive(positive, negative):
@@ -853,13 +904,43 @@ for name, hint, combine, find in (
     ),
     (
         "every_center_with_every_context",
-        "U[center] @ C[context].T compares every center with every context, (B, B). True pairs are its diagonal: "
-        "multiply row by row and sum over d.",
-        lambda positive, negative: -(logsigmoid(positive).mean() + logsigmoid(-negative).sum(-1).mean()),
-        lambda U, C, center, context, negatives: (
-            U[center] @ C[context].mT,
-            scores(U, C, center, context, negatives)[1],
-        ),
+        EVERY_CENTER,
+        mean_of_each,
+        positives_by_matrix_product,
+    ),
+    (
+        "every_center_with_every_context_summed",
+        EVERY_CENTER + "You sum over all of them.",
+        lambda positive, negative: -(logsigmoid(positive).sum() + logsigmoid(-negative).sum()) / len(negative),
+        positives_by_matrix_product,
+    ),
+    (
+        "not_transposed",
+        "U[center] @ C[context] multiplies two matrices of shape (B, d), which do not fit. What is asked is one dot "
+        "product for each pair: multiply entry by entry and sum over d, (U[center] * C[context]).sum(-1).",
+        mean_of_each,
+        positives_not_transposed,
+    ),
+    ("summed_over_axis_0", AXIS_0, mean_of_each, positives_summed_over_the_pairs),
+    (
+        "summed_over_axis_0_and_added",
+        AXIS_0 + "Yours has the shape (d,) and does not fit the negatives.",
+        right_loss,
+        positives_summed_over_the_pairs,
+    ),
+    (
+        "negatives_summed_over_axis_1",
+        "For the negatives you multiply and sum over axis 1, over the K words, which leaves (B, d). A dot product sums "
+        "over the d entries: axis -1 leaves one score for each negative, (B, K).",
+        right_loss,
+        negatives_summed_over_themselves,
+    ),
+    (
+        "center_without_an_axis",
+        "U[center] has the shape (B, d) and C[negatives] the shape (B, K, d). A product aligns the LAST axes, so B "
+        "meets K. Give the center an axis for its negatives: U[center][:, None].",
+        right_loss,
+        center_without_an_axis,
     ),
     (
         "cosines_for_scores",
@@ -937,8 +1018,9 @@ def chance_hits_left_out(U, C, center, context, negatives):
 
 
 @sgns_loss.always(
-    "A true pair with the score -1000 costs 1000. If yours costs less, there is a small number inside a logarithm, or "
-    "a clamp: it hides that sigma is 0 there, and stops learning. Use logsigmoid of the score."
+    "A true pair with the score -1000 costs 1000. It costs less where there is a small number inside a logarithm, or a "
+    "clamp. It costs infinity, or raises an error, where the logarithm of 0 is taken, or e^1000, which no float holds. "
+    "Use logsigmoid of the score."
 )
 def hopeless_pair(call, rng):
     one, ids_ = torch.ones(1, 1).double(), ids([0])
@@ -1031,6 +1113,12 @@ for name, hint, settings in (
         "replaced_and_not_averaged",
         REPLACED + NO_MEAN,
         {"replaced": ("U", "context", "negatives"), "mean": False},
+    ),
+    (
+        "negatives_mirrored",
+        "The negatives have the error sigma(-x), or 1 - sigma(x). The loss holds log sigma(-x), but the derivative of "
+        "-log sigma(-x) is sigma(x): a negative is pushed away the harder, the surer the model is of it.",
+        {"label": (1.0, 1.0), "negative_weight": lambda K: -1.0},
     ),
     ("repeated_contexts_lost", LOST + "This concerns the true contexts alone.", {"lost": ("context",)}),
     ("repeated_pairs_lost", LOST + "The negatives are right.", {"lost": ("U", "context")}),
@@ -1271,6 +1359,64 @@ def own_vectors(U, C, center, context, negatives):
     return grad_U, grad_C.index_add(0, negatives.flatten(), (h[:, :, None] * C[negatives]).flatten(0, 1))
 
 
+OWN_VECTORS = "The gradient by one vector of the product u.c is the OTHER vector. "
+
+
+@sgns_gradient.misconception(
+    OWN_VECTORS + "You move the rows of C by their own vectors: both the true context and a negative are moved by u, "
+    "the center's vector."
+)
+def own_vectors_in_C(U, C, center, context, negatives):
+    return gradient()(U, C, center, context, negatives)[0], own_vectors(U, C, center, context, negatives)[1]
+
+
+@sgns_gradient.misconception(
+    OWN_VECTORS + "You move the row of the true context by its own vector, g c. It is moved by the center's: g u."
+)
+def own_vector_of_the_context(U, C, center, context, negatives):
+    g = (torch.sigmoid(scores(U, C, center, context, negatives)[0]) - 1) / len(center)
+    grad_U, grad_C = gradient(kept=("context", "negatives", "to_negatives"))(U, C, center, context, negatives)
+    return grad_U, grad_C.index_add(0, context, g[:, None] * C[context])
+
+
+@sgns_gradient.misconception(
+    OWN_VECTORS + "For the negatives you move the center by its own vector, h u. It is moved by theirs: h c."
+)
+def own_vector_of_the_center(U, C, center, context, negatives):
+    h = torch.sigmoid(scores(U, C, center, context, negatives)[1]).sum(1) / len(center)
+    kept = ("context", "to_context", "to_negatives")
+    grad_U, grad_C = gradient(kept=kept)(U, C, center, context, negatives)
+    return grad_U.index_add(0, center, h[:, None] * U[center]), grad_C
+
+
+@sgns_gradient.misconception("The gradient of U is right, that of C is the one of the SUM over the pairs: divide by B.")
+def mean_in_U_alone(U, C, center, context, negatives):
+    grad_U, grad_C = gradient()(U, C, center, context, negatives)
+    return grad_U, len(center) * grad_C
+
+
+@sgns_gradient.misconception("The gradient of C is right, that of U is the one of the SUM over the pairs: divide by B.")
+def mean_in_C_alone(U, C, center, context, negatives):
+    grad_U, grad_C = gradient()(U, C, center, context, negatives)
+    return len(center) * grad_U, grad_C
+
+
+for name, last, words in (
+    ("returned_after_one_pair", None, " has"),
+    ("returned_after_one_negative", 1, " and its first negative have"),
+):
+
+    def first_pair_alone(U, C, center, context, negatives, last=last):
+        first = gradient(mean=False)(U, C, center[:1], context[:1], negatives[:1, :last])
+        return tuple(x / len(center) for x in first)
+
+    sgns_gradient.misconception(
+        f"Only the first pair{words} an effect: `return` stands inside your loop and ends it in the first round. Move "
+        "it to the left, behind the loop.",
+        name=name,
+    )(first_pair_alone)
+
+
 @sgns_gradient.misconception(
     "You return one row for each pair. The gradient has the shape of the tables, (V, d): add each row to that of its "
     "word, and leave 0 for words that no pair touches."
@@ -1332,6 +1478,10 @@ def noise_distribution(rng):
     yield edge(counts=ids([10**12, 10**6, 1]), power=0.75)
 
 
+NEGATIVE_POWER = (
+    "Your power is negative, so rare words are drawn most. The power damps the frequent words, but does not turn the "
+    "order around: counts ** power. "
+)
 NOT_NORMALIZED = "The results do not sum to 1, so they are no probabilities. Divide by their sum. "
 for name, hint, rule in (
     (
@@ -1405,9 +1555,18 @@ for name, hint, rule in (
     ),
     (
         "negative_power",
-        "Your power is negative, so rare words are drawn most. It damps the frequent words, but does not turn the "
-        "order around: counts ** power.",
+        NEGATIVE_POWER,
         lambda n, p: n**-p / (n**-p).sum(),
+    ),
+    (
+        "negative_power_where_positive",
+        NEGATIVE_POWER,
+        lambda n, p: torch.where(n > 0, n**-p, 0.0) / torch.where(n > 0, n**-p, 0.0).sum(),
+    ),
+    (
+        "negative_power_of_at_least_one",
+        NEGATIVE_POWER + "And a word that never occurs has the probability 0.",
+        lambda n, p: n.clamp(min=1) ** -p / (n.clamp(min=1) ** -p).sum(),
     ),
     (
         "divided_by_the_norm",
@@ -1560,12 +1719,25 @@ def nearness(vectors, target):
     return -(vectors - target).norm(dim=-1)
 
 
+def unit_nearness(vectors, target):
+    return nearness(unit(vectors), unit(target))
+
+
 QUERY_RETURNED = (
     "The first answer is the query itself, with cosine 1: every word is its own best neighbor. Leave it out. "
 )
 DOT = (
     "You rank by dot products. Long vectors then win whatever their direction, and frequent words tend to have long "
     "vectors. Divide by both lengths: the cosine. "
+)
+UNIT_DISTANCE = (
+    "You rank by the distance between UNIT vectors. That is the order of the cosines, except for a vector of zeros, "
+    "which is no unit vector. "
+)
+COLUMNS = "You divide by the norms of the columns. One word is one row: take norms along the last axis, with keepdim. "
+KEEPDIM = (
+    "A table (V, d) and one norm for each row, (V,), do not fit: the last axes would meet. Keep the axis, "
+    "vectors.norm(dim=-1, keepdim=True), which has the shape (V, 1). "
 )
 DISTANCE = "You rank by Euclidean distance, which mixes length and direction. The cosine compares directions alone. "
 for name, hint, rule in (
@@ -1593,9 +1765,41 @@ for name, hint, rule in (
     ),
     (
         "columns_normalized",
-        "You divide by the norms of the columns. One word is one row: take norms along the last axis, with keepdim.",
+        COLUMNS,
         lambda vectors, query, top: ranked(dots)(unit(vectors, dim=0), query, top),
     ),
+    (
+        "columns_normalized_and_query_not",
+        COLUMNS + "The query is not divided at all.",
+        ranked(lambda vectors, target: unit(vectors, dim=0) @ target),
+    ),
+    (
+        "columns_normalized_and_query_right",
+        COLUMNS + "Only the query is divided by its own length.",
+        ranked(lambda vectors, target: unit(vectors, dim=0) @ unit(target)),
+    ),
+    (
+        "norm_for_each_column",
+        "vectors.norm(dim=0) is one norm for each of the d columns, and does not fit V dot products. One word is one "
+        "row: norm(dim=-1) gives V lengths.",
+        ranked(lambda vectors, target: vectors @ target / (vectors.norm(dim=0) * target.norm())),
+    ),
+    (
+        "keepdim_missing",
+        KEEPDIM,
+        ranked(lambda vectors, target: (vectors / vectors.norm(dim=-1)) @ unit(target)),
+    ),
+    (
+        "distances_of_units",
+        UNIT_DISTANCE + "And what you return are distances: asked are the cosines.",
+        ranked(unit_nearness, value=lambda vectors, target: -unit_nearness(vectors, target)),
+    ),
+    (
+        "distances_of_units_with_a_minus",
+        UNIT_DISTANCE + "And what you return are distances with a minus: asked are the cosines.",
+        ranked(unit_nearness),
+    ),
+    ("distances_order_zeros", UNIT_DISTANCE + "Its cosine is 0.", ranked(unit_nearness, value=cosines)),
     (
         "most_different_first",
         "The order is reversed: your first answer points the other way. Sort by falling cosine.",
@@ -1750,6 +1954,16 @@ def cosines_first(vectors, query, top):
     return ranked(cosines)(vectors, query, top)[::-1]
 
 
+@most_similar.misconception(
+    "You divide the vectors by their lengths in place (/= or div_), and so change the table that was given. Write "
+    "vectors / lengths, which builds a new one."
+)
+def table_normalized_in_place(vectors, query, top):
+    length = vectors.norm(dim=-1, keepdim=True)
+    vectors /= torch.where(length > 0, length, 1)
+    return ranked(cosines)(vectors, query, top)
+
+
 @most_similar.misconception("You return ids alone. The cosines are asked too, as a second result.")
 def ids_alone(vectors, query, top):
     return ranked(cosines)(vectors, query, top)[0]
@@ -1773,6 +1987,19 @@ def parallel_words(call, rng):
     vectors = tensor([[3, 0], [1, 0], [0, 2], [1, 1], [2, 0]])
     found = [call(vectors=vectors.clone(), query=query, top=2)[0].tolist() for query in (0, 1, 4)]
     return [set(ids_) for ids_ in found] == [{1, 4}, {0, 4}, {0, 1}]
+
+
+@most_similar.always(
+    "Where a word points exactly the other way, its cosine is -1, and it is an answer if as many are asked. A query "
+    "that was given the cosine -1 is no worse than that word: give it minus infinity, or take it out."
+)
+def opposite_words(call, rng):
+    three = tensor([[1, 0], [-1, 0], [0, 1]])
+    for order in ([0, 1, 2], [1, 0, 2], [2, 1, 0], [2, 0, 1], [0, 2, 1], [1, 2, 0]):
+        query, opposite, across = (order.index(word) for word in range(3))
+        if call(vectors=three[order], query=query, top=2)[0].tolist() != [across, opposite]:
+            return False
+    return True
 
 
 @most_similar.always("Making any vector longer changes nothing.")
@@ -1908,6 +2135,28 @@ for name, hint, settings in (
         {"inputs": lambda x: unit(x, dim=0), "candidates": lambda x: unit(x, dim=0)},
     ),
     (
+        "keepdim_missing",
+        KEEPDIM,
+        {"inputs": lambda x: x / x.norm(dim=-1), "candidates": lambda x: x / x.norm(dim=-1)},
+    ),
+    (
+        "step_normalized",
+        "You divide the step b - a by its length before you add c. Only the three vectors are divided by theirs: the "
+        "step is as long as b and a are apart.",
+        {"rule": lambda a, b, c: unit(b - a) + c},
+    ),
+    (
+        "step_of_whole_vectors_normalized",
+        "You take the step b - a between vectors of any length and divide it by its own. Divide the three vectors by "
+        "THEIR lengths first: the step is as long as those are apart.",
+        {"inputs": as_they_are, "rule": lambda a, b, c: unit(b - a) + unit(c)},
+    ),
+    (
+        "candidates_by_columns",
+        COLUMNS + "Your point b - a + c is right.",
+        {"candidates": lambda x: unit(x, dim=0)},
+    ),
+    (
         "zero_for_the_question",
         "You give a, b and c the cosine 0, and they come before all words with a negative cosine. Give them minus "
         "infinity, or take them out.",
@@ -1927,6 +2176,30 @@ def nearest_point(vectors, a, b, c, top):
     distance[[a, b, c]] = torch.inf
     found = distance.topk(top, largest=False).indices
     return found, cosines(vectors, target)[found]
+
+
+for name, sign in (("distances_to_the_point", 1), ("distances_with_a_minus", -1)):
+
+    def distances_to_the_point(vectors, a, b, c, top, sign=sign):
+        found, _ = nearest_point(vectors, a, b, c, top)
+        x = unit(vectors)
+        return found, sign * (vectors[found] - (x[b] - x[a] + x[c])).norm(dim=-1)
+
+    analogy.misconception(
+        "You rank by the Euclidean distance to the point b - a + c, which mixes length and direction. The cosine "
+        f"compares directions alone. You return distances{' with a minus' if sign < 0 else ''}.",
+        name=name,
+    )(distances_to_the_point)
+
+
+@analogy.misconception(
+    "You rank unit vectors by their distance to b - a + c, which is nearly the order of the cosines, and return "
+    "distances with a minus. Asked are the cosines, for the order and as values."
+)
+def distances_of_units_with_a_minus(vectors, a, b, c, top):
+    found, _ = distances_order_zeros(vectors, a, b, c, top)
+    x = unit(vectors)
+    return found, -(x[found] - (x[b] - x[a] + x[c])).norm(dim=-1)
 
 
 @analogy.misconception(
@@ -2040,6 +2313,20 @@ def normalized_in_place(vectors, a, b, c, top):
 @analogy.misconception("The results have changed places: ids first, then cosines.")
 def cosines_returned_first(vectors, a, b, c, top):
     return offset()(vectors, a, b, c, top)[::-1]
+
+
+@analogy.always(
+    "Where a word points exactly away from b - a + c, its cosine is -1, and it is an answer if as many are asked. "
+    "Words of the question that were given the cosine -1 are no worse than that word: give them minus infinity, or "
+    "take them out."
+)
+def opposite_of_the_point(call, rng):
+    rows = tensor([[0, 1], [0, 2], [1, 0], [0, -2], [-3, 0]])  # b - a = 0: the point is the third
+    for order in ([0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [0, 4, 1, 2, 3], [1, 2, 4, 0, 3], [2, 0, 3, 4, 1]):
+        a, b, c, across, opposite = (order.index(word) for word in range(5))
+        if call(vectors=rows[order], a=a, b=b, c=c, top=2)[0].tolist() != [across, opposite]:
+            return False
+    return True
 
 
 @analogy.always("b and c may change places.")
