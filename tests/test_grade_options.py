@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 from click.testing import CliRunner
 
 from mlcourse.cli import main
+from mlcourse.grading.course.seed import SeedError, read_seed
 from mlcourse.grading.sandbox.limits import Limits
 
 ASSIGNMENT = "linear_regression"
@@ -40,3 +45,29 @@ def test_a_number_of_processes_that_no_machine_has_is_a_usage_error(jobs):
     done = grade("--course", ".", "--assignment", ASSIGNMENT, "--jobs", jobs)
     assert done.exit_code == 2
     assert "Invalid value for '--jobs'" in done.output
+
+
+def test_a_seed_of_thousands_of_digits_is_refused(tmp_path):
+    seed = tmp_path / "seed"
+    seed.write_text("7" * 9000, encoding="ascii")
+    done = grade("--course", str(tmp_path), "--assignment", ASSIGNMENT, "--seed-file", str(seed))
+    assert done.exit_code == 2
+    assert f"The seed file {seed} is longer than 1000 bytes." in words(done.output)
+    seed.write_text("7" * 998 + "\n", encoding="ascii")
+    assert read_seed(seed) == int("7" * 998)
+
+
+def test_a_seed_file_that_never_ends_or_never_begins_is_refused(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, "/dev/zero", tmp_path):
+        code = "import sys; from mlcourse.cli import main; main(sys.argv[1:])"
+        command = [sys.executable, "-c", code, "grade", "--course", str(tmp_path), "--assignment", ASSIGNMENT]
+        done = subprocess.run([*command, "--seed-file", str(path)], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 2, done.stderr
+        assert f"The seed file {path} is no regular file." in words(done.stderr)
+
+
+def test_a_seed_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(SeedError, match=r"cannot be read: .*No such file"):
+        read_seed(tmp_path / "nowhere")
