@@ -71,3 +71,20 @@ def test_a_seed_file_that_never_ends_or_never_begins_is_refused(tmp_path):
 def test_a_seed_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(SeedError, match=r"cannot be read: .*No such file"):
         read_seed(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("address", ["foo", "tcp://127.0.0.1:9", "tls://127.0.0.1:9"])
+def test_the_command_ends_when_no_scheduler_answers(address, tmp_path):
+    pytest.importorskip("distributed", reason="install Dask: pip install '.[cluster]'")
+    code = (
+        "import sys\n"
+        "from mlcourse.cli import main\n"
+        "from mlcourse.grading.course import cluster\n"
+        "cluster.CONNECT_SECONDS = 1\n"
+        "main(sys.argv[1:])\n"
+    )
+    command = [sys.executable, "-c", code, "grade", "--course", str(tmp_path), "--assignment", ASSIGNMENT]
+    done = subprocess.run([*command, "--scheduler", address], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2, done.stderr
+    assert f"No Dask scheduler answers at {address}:" in words(done.stderr)
+    assert "Traceback" not in done.stderr
