@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from mlcourse.cli import main
 from mlcourse.grading.course.seed import SeedError, read_seed
+from mlcourse.grading.reports import ReportFileError, check_place
 from mlcourse.grading.sandbox.limits import Limits
 
 ASSIGNMENT = "linear_regression"
@@ -71,6 +72,36 @@ def test_a_seed_file_that_never_ends_or_never_begins_is_refused(tmp_path):
 def test_a_seed_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(SeedError, match=r"cannot be read: .*No such file"):
         read_seed(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("option", ["--json", "--junit", "--markdown", "--csv"])
+def test_a_report_to_a_pipe_is_refused_before_anything_is_graded(option, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    code = "import sys; from mlcourse.cli import main; main(sys.argv[1:])"
+    command = [sys.executable, "-c", code, "grade", "--course", str(tmp_path), "--assignment", ASSIGNMENT]
+    done = subprocess.run([*command, option, str(pipe)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2, done.stderr
+    assert f"written to {pipe}, but that is no regular file" in words(done.stderr)
+
+
+def test_a_report_may_go_to_the_streams_of_the_command_and_to_nowhere(tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "not yet there")
+    for path in (link, tmp_path / "new"):
+        check_place(path)
+    check_place(type(link)(os.devnull))
+    code = (
+        "from mlcourse.grading.reports.files import write_whole\n"
+        "for name in ('/dev/stdout', '/dev/null', '/dev/fd/1'): write_whole(name, name.encode())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, timeout=60, check=True)
+    assert done.stdout == "/dev/stdout/dev/fd/1"
+
+
+def test_a_report_whose_name_is_too_long_is_refused_in_a_sentence(tmp_path):
+    with pytest.raises(ReportFileError, match="cannot be written: File name too long"):
+        check_place(tmp_path / ("n" * 300))
 
 
 @pytest.mark.parametrize("address", ["foo", "tcp://127.0.0.1:9", "tls://127.0.0.1:9"])
