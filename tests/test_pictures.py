@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import time
+from pathlib import Path
 
 import nbformat
+import nbgrader
 import pytest
 from bs4 import BeautifulSoup
 from nbconvert import HTMLExporter
@@ -18,8 +20,9 @@ from mlcourse.grading.course.feedback import markdown_of_cell, safe_markdown
 from mlcourse.grading.course.job import grade_job
 from mlcourse.grading.course.pictures import keep_pictures, picture_in
 from mlcourse.grading.course.restore import read_submission_text
+from mlcourse.grading.course.writer import course_config
 from tests.test_release import solved
-from tools.release import open_course, release, succeed
+from tools.release import ROOT, open_course, release, succeed
 
 NAME = "linear_regression"
 PNG = base64.b64decode(
@@ -235,6 +238,14 @@ def test_a_pasted_picture_reaches_the_person_who_grades_and_the_feedback(tmp_pat
     assert (result.status, result.score) == ("graded", 36)
     graded = nbformat.read(course / "autograded" / "ada" / NAME / f"{NAME}.ipynb", as_version=4)
     assert [dict(cell.attachments) for cell in graded.cells if cell.get("attachments")] == [attached()]
+    # The page on which a person grades: nbgrader's, with the settings of the course.
+    config = course_config(ROOT)
+    config.HTMLExporter.template_name = "formgrade"
+    templates = Path(nbgrader.__file__).parent / "server_extensions" / "formgrader" / "templates"
+    config.HTMLExporter.extra_template_basedirs = [str(templates)]
+    by_hand, _ = HTMLExporter(config=config).from_notebook_node(graded, resources={"index": 0, "total": 1})
+    assert f"data:image/png;base64,{text(PNG)}" in by_hand
+    assert "(picture gone.png could not be kept)" in by_hand
     monkeypatch.chdir(course)
     succeed(open_course(course).generate_feedback(NAME), "The feedback")
     page = BeautifulSoup((course / "feedback" / "ada" / NAME / f"{NAME}.html").read_text("utf-8"), "html.parser")
