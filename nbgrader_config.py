@@ -7,7 +7,7 @@ from mlcourse.grading.course.alone import OneAtATime
 from mlcourse.grading.course.copied import HarmlessFeedback
 from mlcourse.grading.course.execute import IsolatedExecute
 from mlcourse.grading.course.export import SafeCsvExport
-from mlcourse.grading.course.feedback import ReadableReports, safe_markdown
+from mlcourse.grading.course.feedback import ReadableReports, markdown_of_cell
 from mlcourse.grading.course.restore import RestoreCells
 
 c = get_config()  # noqa: F821
@@ -48,8 +48,8 @@ c.Autograde.autograde_preprocessors = [
 # Marks change, by hand or when a student hands in again: a page of before is written anew.
 c.GenerateFeedback.force = True
 c.GenerateFeedback.preprocessors = [nb.GetGrades, CSSHTMLHeaderPreprocessor, ReadableReports, HarmlessFeedback]
-# What a student wrote stays text in the feedback: no scripts, no event handlers, no frames.
+# What a student wrote stays text in the feedback: no scripts, no event handlers, no frames. Pasted pictures are shown.
 c.HTMLExporter.sanitize_html = True
-c.HTMLExporter.filters = {"markdown2html": safe_markdown}
+c.HTMLExporter.filters = {"markdown2html": markdown_of_cell}
 # A student's name that begins like a formula stays text in a spreadsheet.
 c.ExportApp.plugin_class = SafeCsvExport

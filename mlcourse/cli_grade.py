@@ -10,8 +10,18 @@ from typing import Any
 import click
 
 from mlcourse.grading.results import CourseResult
+from mlcourse.grading.sandbox.limits import checked_seconds
 
 USAGE_ERROR = 2
+MOST_JOBS = 1024
+
+
+def _seconds(context: click.Context, option: click.Parameter, value: float) -> float:
+    """Refuse what is no time: `click.FloatRange` lets through what is not a number."""
+    try:
+        return checked_seconds("It", value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), context, option) from error
 
 
 @click.command()
@@ -19,7 +29,12 @@ USAGE_ERROR = 2
 @click.option("--course", type=click.Path(path_type=Path), help="A course folder in nbgrader's layout.")
 @click.option("--assignment", help="The assignment; for one notebook, what its checks and name say is the default.")
 @click.option("--student", "students", default="*", show_default=True, help="Only students whose names match.")
-@click.option("--jobs", type=click.IntRange(min=1), default=os.cpu_count() or 1, help="Processes. Default: one a core.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, MOST_JOBS),
+    default=min(os.cpu_count() or 1, MOST_JOBS),
+    help="Processes. Default: one a core.",
+)
 @click.option("--scheduler", help="Address of a Dask scheduler, to grade on its workers.")
 @click.option("--seed-file", type=click.Path(path_type=Path), help="A file with the secret seed.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the results as JSON.")
@@ -35,10 +50,11 @@ USAGE_ERROR = 2
 )
 @click.option(
     "--cell-seconds",
-    type=click.FloatRange(min=0.1),
+    type=float,
+    callback=_seconds,
     default=60.0,
     show_default=True,
-    help="Seconds of the processor for one cell.",
+    help="Seconds of the processor for one cell: 0.1 to 86400.",
 )
 @click.option("--again", is_flag=True, help="Grade also what has been graded as it is now.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")

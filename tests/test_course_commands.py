@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import os
 import shutil
@@ -11,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import nbformat
 import pytest
 from bs4 import BeautifulSoup
 from click.testing import CliRunner
@@ -292,3 +294,19 @@ def test_a_huge_file_beside_a_notebook_is_not_copied(course):
     assert batch.of("ada")["score"] == 36
     assert "model.bin" in batch.of("ada")["message"]
     assert not (course.autograded(LINEAR, "ada").parent / "model.bin").exists()
+
+
+@needs_bubblewrap
+def test_nbgrader_autograde_keeps_of_what_is_attached_only_pictures(course):
+    png = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode("ascii")
+
+    def paste(submission):
+        cell = submission.cell("explain_step_size")
+        cell.source += "\n\n![plot](attachment:plot.png) ![drawing](attachment:drawing.svg)"
+        cell["attachments"] = {"plot.png": {"image/png": png}, "drawing.svg": {"image/svg+xml": png}}
+
+    course.hand_in("ada", Accident("pasted", paste))
+    done = nbgrader_autograde(course, LINEAR, "ada")
+    assert done.returncode == 0, done.stderr
+    graded = nbformat.read(course.folder / "autograded" / "ada" / LINEAR / f"{LINEAR}.ipynb", as_version=4)
+    assert [cell.attachments for cell in graded.cells if "attachments" in cell] == [{"plot.png": {"image/png": png}}]

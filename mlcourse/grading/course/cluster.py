@@ -6,6 +6,7 @@ process that writes the gradebook.
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -38,8 +39,9 @@ def pool_of(address: str) -> Callable[[Setting, Sequence[Job], int], Iterator[Do
     except ModuleNotFoundError as error:
         raise ClusterError("--scheduler needs Dask: pip install 'mlcourse[cluster]'.") from error
     try:
+        asyncio.run(_call(address))
         client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, TimeoutError, ValueError) as error:
+    except (OSError, TimeoutError, TypeError, ValueError) as error:  # of a type: tls:// without its keys
         raise ClusterError(f"No Dask scheduler answers at {address}: {error}.") from error
 
     def grade_there(setting: Setting, jobs: Sequence[Job], workers: int) -> Iterator[Done]:
@@ -62,6 +64,17 @@ def pool_of(address: str) -> Callable[[Setting, Sequence[Job], int], Iterator[Do
                     yield failed(setting, students[future.key], words, ours=True)
 
     return grade_there
+
+
+async def _call(address: str) -> None:
+    """Connect once and hang up. A client with a loop of its own that met nobody keeps Python from ending."""
+    import distributed
+
+    client = distributed.Client(address, asynchronous=True, timeout=CONNECT_SECONDS, set_as_default=False)
+    try:
+        await client
+    finally:
+        await client.close()
 
 
 def _say_when_nobody_works(client: Any, address: str) -> None:

@@ -12,7 +12,14 @@ from mlcourse.grading.companions import files_named_in
 from mlcourse.grading.course.job import grade_job
 from mlcourse.grading.course.seed import SEED_FILE, SeedError, course_seed, fresh_seed, read_seed
 from mlcourse.grading.course.tasks import Job, Setting
-from mlcourse.grading.reports import ReportFileError, write_csv, write_json, write_junit, write_markdown
+from mlcourse.grading.reports import (
+    ReportFileError,
+    check_place,
+    write_csv,
+    write_json,
+    write_junit,
+    write_markdown,
+)
 from mlcourse.grading.results import CourseResult
 from mlcourse.grading.sandbox.limits import Limits
 from mlcourse.grading.sandbox.parent import IsolationMissingError
@@ -39,6 +46,8 @@ def carry_out(
     limits = Limits(cell_seconds=cell_seconds)
     reports = {name: options.pop(name) for name in ("json_file", "junit_file", "markdown_file", "csv_file")}
     try:
+        for path in filter(None, reports.values()):
+            check_place(path)  # before the work, which may take long
         if notebook is not None:
             result = grade_notebook(notebook, assignment, seed_file, limits, isolation)
         else:

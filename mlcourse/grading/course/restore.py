@@ -19,6 +19,7 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import compute_checksum
 
 from mlcourse.grading.companions import files_beside
+from mlcourse.grading.course.pictures import keep_pictures
 from mlcourse.grading.course.tasks import ReleasedCell
 from mlcourse.grading.size import too_many_cells
 
@@ -206,6 +207,7 @@ class RestoreCells(NbGraderPreprocessor):
         drop_linked(course / "submitted" / about["student"] / about["assignment"], Path(resources["metadata"]["path"]))
         with Gradebook(about["db_url"]) as gradebook:
             released = released_cells(gradebook, about["notebook"], about["assignment"])
+        keep_pictures(nb)
         for note in restore(nb, released):
             self.log.warning("%s: %s", about["student"], note)
         return nb, resources
@@ -268,11 +270,11 @@ def checked(notebook: Any, name: str) -> Any:
         if not ID.fullmatch(str(cell.get("id", ""))) or cell["id"] in seen:
             cell["id"] = f"cell-{number}-{len(seen)}"
         seen.add(cell["id"])
-        cell.pop("attachments", None)  # pictures inside a text: their names and types would become part of a page
         if cell["cell_type"] == "code":
             cell["outputs"], cell["execution_count"] = [], None
         kept.append(cell)
     notebook["cells"] = kept
+    keep_pictures(notebook)
     notebook["nbformat"], notebook["nbformat_minor"] = 4, 5
     if not isinstance(notebook.get("metadata"), dict):
         notebook["metadata"] = nbformat.from_dict({})

@@ -7,6 +7,7 @@ import secrets
 from pathlib import Path
 
 SEED_FILE = ".mlcourse-seed"
+MOST_BYTES = 1000  # far more than any seed needs, and within what Python turns into a number
 
 
 class SeedError(Exception):
@@ -52,12 +53,23 @@ def read_seed(path: Path) -> int:
     Raises
     ------
     SeedError
-        If the file holds no whole number of 0 or more.
+        If it is no regular file, is too long, or holds no whole number of 0 or more.
     """
     try:
-        text = path.read_text(encoding="ascii").strip()
+        if path.exists() and not path.is_file():  # a device may never end, and a pipe may never begin
+            raise SeedError(
+                f"The seed file {path} is no regular file. Write the seed into a file of its own, and name that file."
+            )
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        text = content.decode("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SeedError(f"The seed file {path} cannot be read: {error}.") from error
+    if len(content) > MOST_BYTES:
+        raise SeedError(
+            f"The seed file {path} is longer than {MOST_BYTES} bytes. It must hold one whole number of 0 or more, and "
+            "nothing else; 20 digits are enough."
+        )
     if not text.isdecimal():
         raise SeedError(f"The seed file {path} must hold one whole number of 0 or more, and nothing else.")
     return int(text)

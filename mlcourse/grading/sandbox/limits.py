@@ -6,6 +6,24 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 MIB = 2**20
+LEAST_SECONDS = 0.1
+MOST_SECONDS = 86_400.0  # a day: clocks of the system refuse some longer times, and the code would get no time at all
+
+
+def checked_seconds(name: str, seconds: float) -> float:
+    """Return a time that a clock can be set to.
+
+    Raises
+    ------
+    ValueError
+        If it is not from a tenth of a second to a day.
+    """
+    if not LEAST_SECONDS <= seconds <= MOST_SECONDS:  # not a number is in no range
+        raise ValueError(
+            f"{name} is {seconds:g}, but must be a number of seconds from {LEAST_SECONDS:g} to {MOST_SECONDS:.0f}, "
+            "which is a day."
+        )
+    return seconds
 
 
 @dataclass(frozen=True)
@@ -46,6 +64,11 @@ class Limits:
     submission_seconds: float = 600.0
     processor_seconds: int = 900
     restarts: int = 8
+
+    def __post_init__(self) -> None:
+        """Refuse a time that no clock can be set to."""
+        for name in ("cell_seconds", "exercise_seconds", "submission_seconds", "processor_seconds"):
+            checked_seconds(name, getattr(self, name))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the limits as plain data."""
