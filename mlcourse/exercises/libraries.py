@@ -31,8 +31,10 @@ LOGADDEXP = (
 SIGMOID = (
     *("scipy.special.expit", "scipy.special.log_expit", "scipy.special.cython_special", "scipy.stats.logistic"),
     *("torch.sigmoid", "torch.sigmoid_", "torch.special.expit", "torch.Tensor.sigmoid", "torch.Tensor.sigmoid_"),
-    *(f"torch.nn.functional.{name}" for name in ("sigmoid", "logsigmoid", "glu")),
-    *(f"torch.nn.{name}" for name in ("Sigmoid", "LogSigmoid", "GLU")),
+    *(f"torch.nn.functional.{name}" for name in ("sigmoid", "logsigmoid", "glu", "silu")),
+    *(f"torch.nn.{name}" for name in ("Sigmoid", "LogSigmoid", "GLU", "SiLU")),
+    *("torch.nn.functional.binary_cross_entropy_with_logits", "torch.nn.BCEWithLogitsLoss"),
+    *("sklearn.neural_network._base.inplace_logistic", "sklearn.neural_network._base.ACTIVATIONS"),
     *(f"torch.distributions.{name}" for name in ("Bernoulli", "SigmoidTransform")),
     *("torch.distributions.transforms.SigmoidTransform", "sklearn._loss.link.LogitLink"),
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dis
 import functools
+import gc
 import inspect
 import sys
 import types
@@ -17,6 +18,15 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 UNKNOWN = object()
+MANY = 1_000  # of what one container holds
+# The types of Python itself, less those that have a search of their own, or that lead to all names of a module.
+CONTAINING = ("builtins", "collections", "itertools", "_collections", "_operator", "types", "weakref", "_thread")
+NO_CONTAINERS = (
+    *(type, types.ModuleType, types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.CodeType),
+    *(types.FrameType, types.TracebackType, types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType),
+    *(BaseException, types.GetSetDescriptorType, types.MemberDescriptorType, types.WrapperDescriptorType),
+    *(types.MethodDescriptorType, types.ClassMethodDescriptorType, types.MethodWrapperType),
+)
 # Neither changes what the next step of the code works on.
 SILENT = {"PRECALL", "CACHE", "PUSH_NULL", "EXTENDED_ARG", "COPY_FREE_VARS", "RESUME", "MAKE_CELL", "NOP"}
 
@@ -104,7 +114,7 @@ def own_attributes(parts: tuple[Any, ...]) -> frozenset[str]:
     namespace = functions[0].__globals__ if functions else {}
     names = set[str]()
     for value in (*namespace.values(), *parts):
-        if is_own(value) and not isinstance(value, list | tuple | dict):
+        if is_own(value) and not is_container(value):
             kind = value if inspect.isclass(value) else type(value)
             own = [base for base in kind.__mro__ if is_own(base)]
             names.update(name for base in own for name in (*vars(base), *vars(base).get("__annotations__", ())))
@@ -158,11 +168,17 @@ def resolve(name: str) -> Any:
 
 def is_own(part: Any) -> bool:
     """Return whether an object is the submission's own code, and not that of an installed package."""
-    if isinstance(part, functools.partial | types.MethodType | list | tuple | dict) or hasattr(part, "__wrapped__"):
+    if isinstance(part, functools.partial | types.MethodType) or is_container(part) or hasattr(part, "__wrapped__"):
         return True
     owner = part if isinstance(part, types.FunctionType) or inspect.isclass(part) else type(part)
     home = (getattr(owner, "__module__", None) or "").partition(".")[0]
     return home not in {"builtins", "numpy", "scipy", "torch", "sklearn", "mlcourse", "array_api_compat", "math"}
+
+
+def is_container(part: Any) -> bool:
+    """Return whether an object is one of Python's own that hold others: a set, a view of a dictionary, an iterator."""
+    kind = type(part)
+    return kind.__module__ in CONTAINING and not isinstance(part, NO_CONTAINERS) and gc.is_tracked(part)
 
 
 def _homes(references: Any) -> set[str]:
@@ -181,9 +197,11 @@ def _home_of(part: Any) -> str:
 def reached_from(part: Any) -> Iterator[Any]:
     """Yield every object that a function, class, instance, partial or container names, holds or calls."""
     if isinstance(part, dict):
-        yield from list(part.values())[:100]
+        yield from list(part.values())[:MANY]
     elif isinstance(part, list | tuple):
-        yield from part[:100]
+        yield from part[:MANY]
+    elif is_container(part):
+        yield from gc.get_referents(part)[:MANY]
     elif isinstance(part, functools.partial):
         yield from (part.func, *part.args, *part.keywords.values())
     elif isinstance(part, types.MethodType):

@@ -185,6 +185,9 @@ class Grader:
             cell.execution_count = number
             if result.ended:
                 self.troubles.append(f"code cell {number}: {result.ended}")
+        if session.unread:  # whatever it would have done, it would have done for any exercise
+            for attempt in attempts:
+                attempt.report = attempt.report or refuse_shortcut(attempt.check.exercise, session.unread)
         if not any(attempt.waits for attempt in attempts):
             session.finish()
         return attempts

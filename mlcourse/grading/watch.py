@@ -12,6 +12,7 @@ of NumPy's ufuncs, of what other processes and older threads do, and of the call
 from __future__ import annotations
 
 import functools
+import gc
 import inspect
 import sys
 from collections.abc import Callable, Iterator
@@ -24,12 +25,19 @@ from typing import Any
 from mlcourse.grading.calling import ShortcutUsedError, is_library
 from mlcourse.grading.forbidden import UNKNOWN, resolve
 
-SWITCH = "threading.setprofile"  # for threads to come; what is set for this one is seen at the end of the block
+# Whoever calls one of these may switch the watch off, or look for it.
+SWITCHES: dict[str, Any] = {
+    "threading.setprofile": setprofile_of_threads,
+    "sys.setprofile": setprofile,
+    "sys.getprofile": getprofile,
+    **{f"gc.{name}": getattr(gc, name) for name in ("get_objects", "get_referrers", "get_referents")},
+}
 START_OF_A_THREAD = Thread._bootstrap_inner.__code__  # type: ignore[attr-defined]  # it has itself watched
 SWITCHED_OFF = (
     "Your notebook changes, while your code is tried, which function is told of its calls (a profiler, or a recursion "
     "without end that is caught)"
 )
+THROUGH: list[CodeType] = []
 PUBLIC_SPECIAL = ("__init__", "__new__", "__call__")  # the others are asked by a library for its own ends
 DEEPEST = 20  # how many decorators a function may have
 
@@ -73,7 +81,7 @@ class Watch:
         self.previous, self.switched = getprofile(), False
         self.event = self._event  # one object, which can be told from any other
         self.mode = None
-        if self.table.natives and "torch" in sys.modules:
+        if self.table.has_natives and "torch" in sys.modules:
             self.mode = _mode_of_torch()(self)
             self.mode.__enter__()
         setprofile_of_threads(self.event)
@@ -101,7 +109,7 @@ class Watch:
                 table.refresh()
             target = table.codes.get(id(frame.f_code))
             if target is not None and target.is_called_by_submission(frame.f_back):
-                self.tell(SWITCHED_OFF if target.name == SWITCH else target.name)
+                self.tell(SWITCHED_OFF if target.name in SWITCHES else target.name)
         elif event == "c_call":
             self.called(argument, frame)
 
@@ -109,7 +117,7 @@ class Watch:
         """Take note of a call of a function without code of Python."""
         for target in self.table.natives.get(getattr(function, "__name__", ""), ()):
             if target.is_native(function) and target.is_called_by_submission(caller):
-                self.tell(target.name)
+                self.tell(SWITCHED_OFF if target.name in SWITCHES else target.name)
 
     def tell(self, name: str) -> None:
         """End the attempt because of this."""
@@ -164,7 +172,8 @@ class Target:
 
     def is_called_by_submission(self, caller: FrameType | None) -> bool:
         """Return whether a call comes from the submission, or from a function that was given this one."""
-        while caller is not None and any(caller.f_code is code for code in self.codes):  # its own decorators
+        between = (*self.codes, *THROUGH)  # its own decorators, and torch's way through a mode
+        while caller is not None and any(caller.f_code is code for code in between):
             caller = caller.f_back
         if caller is None:
             return True
@@ -192,7 +201,9 @@ class Table:
         self.missing = list(names)
         self.codes: dict[int, Target] = {}
         self.natives: dict[str, list[Target]] = {}
-        self._add(Target(SWITCH, setprofile_of_threads, frozenset()))
+        for name, function in SWITCHES.items():  # libraries that name the others use them for their own ends
+            short = name.rpartition(".")[2]
+            self._add(Target(name, function, frozenset() if name == "threading.setprofile" else frozenset((short,))))
 
     def refresh(self) -> None:
         """Look for what was missing. What was found stays, whatever a notebook puts in the place of a module."""
@@ -205,6 +216,11 @@ class Table:
                 for target in targets_of(name):
                     self._add(target)
 
+    @property
+    def has_natives(self) -> bool:
+        """Whether a function without code of Python is forbidden."""
+        return any(target.name not in SWITCHES for targets in self.natives.values() for target in targets)
+
     def _add(self, target: Target) -> None:
         if target.codes:  # the last: a decorator's own code serves many functions
             self.codes[id(target.codes[-1])] = target
@@ -215,7 +231,7 @@ class Table:
 @functools.cache
 def _mode_of_torch() -> Any:
     """Return what is told by torch of every call of its functions; torch may not be there when this module is."""
-    from torch.overrides import TorchFunctionMode
+    from torch.overrides import TorchFunctionMode, handle_torch_function
 
     class Told(TorchFunctionMode):
         def __init__(self, watch: Watch) -> None:
@@ -226,6 +242,7 @@ def _mode_of_torch() -> Any:
             self.watch.called(func, sys._getframe(1))
             return func(*args, **(kwargs or {}))
 
+    THROUGH.extend((Told.__torch_function__.__code__, handle_torch_function.__code__))
     return Told
 
 

@@ -10,7 +10,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from mlcourse.grading.calling import Clock, Outcome, call_by_position, make_call
 from mlcourse.grading.forbidden import called_names, forbidden_use
 from mlcourse.grading.inside.apart import checks_apart
 from mlcourse.grading.inside.shell import Notebook
+from mlcourse.grading.inside.texts import Texts
 from mlcourse.grading.inside.words import names_nothing_forbidden
 from mlcourse.grading.plain import from_plain
 from mlcourse.grading.shortcuts import Check, ExhaustedError, find_shortcuts, too_deep
@@ -45,10 +46,12 @@ class Worker:
         self.process = os.getpid()
         self.notebook = notebook
         self.candidates: list[tuple[Any, Watch]] = []
+        self.texts = Texts(self.refuse, notebook.shell.user_ns)
+        self.trying = False  # a candidate, and not a cell
         self.answers: dict[str, Callable[..., Any]] = {
             "analyse": self.analyse,
             "files": self.files,
-            "cell": self.notebook.run,
+            "cell": self.cell,
             "pick": self.pick,
         }
 
@@ -68,6 +71,7 @@ class Worker:
 
     def serve(self) -> None:
         """Answer one request after another."""
+        self.texts.listen()
         while True:
             try:
                 request, descriptor = receive_with_descriptor(self.channel)
@@ -102,9 +106,16 @@ class Worker:
         if torch is not None:  # the threads that a cell asked for did not survive the fork
             torch.set_num_threads(1)
 
-    def files(self, files: dict[str, Any], folder: str) -> dict[str, Any]:
+    def cell(self, source: str) -> dict[str, Any]:
+        """Run one cell."""
+        self.texts.cell = source
+        with self.listening():
+            return self.notebook.run(source)
+
+    def files(self, files: dict[str, Any], folder: str, modules: dict[str, str]) -> dict[str, Any]:
         """Write what lies beside the notebook into the folder in which it runs."""
         os.chdir(folder)
+        self.texts.modules = modules
         for name, content in files.items():
             path = Path(name)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -142,8 +153,10 @@ class Worker:
 
     def pick(self, expression: str, forbidden: list[str], home: str) -> dict[str, Any]:
         """Find a candidate by the expression of its check cell, and describe it."""
+        self.texts.cell = expression
         try:
-            candidate = eval(expression, self.notebook.shell.user_ns)
+            with self.listening():
+                candidate = eval(expression, self.notebook.shell.user_ns)
         except NameError as error:
             return {"missing": getattr(error, "name", None) or expression}
         except Exception as error:
@@ -163,6 +176,25 @@ class Worker:
         """Answer that a forbidden function is called, before it runs, and end: nothing can take that back."""
         send_frame(self.channel, pack(as_message(Outcome(shortcut=shortcut))))
         os._exit(0)
+
+    def refuse(self, words: str) -> None:
+        """Answer that a text is about to run that nobody has read, and end before it does."""
+        if os.getpid() != self.process:
+            os._exit(0)
+        if self.trying:
+            self.tell(words)
+        shown = {"outputs": self.notebook.recorder.taken(), "stopped": False, "count": 0, "unread": words}
+        send_frame(self.channel, pack(shown))
+        os._exit(0)
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Hear of the texts that the submission's code compiles."""
+        self.texts.listening = True
+        try:
+            yield
+        finally:
+            self.texts.listening = False
 
     def calls(
         self,
@@ -184,8 +216,11 @@ class Worker:
             def action(given: dict[str, Any]) -> Any:
                 return exercise(candidate, **given)
 
+        self.trying = True
         for inputs in several:
-            outcome = make_call(action, from_plain(inputs), Clock(seconds, processor=True), watch)
+            given = from_plain(inputs)
+            with self.listening():
+                outcome = make_call(action, given, Clock(seconds, processor=True), watch)
             try:
                 frame = pack(as_message(outcome))
             except WireError as error:

@@ -146,6 +146,11 @@ def outputs_of(reply: Any, room: Room) -> tuple[list[dict[str, Any]], bool]:
     return outputs, fields["stopped"] is True
 
 
+def unread_of(reply: Any) -> str:
+    """Return what a reply says of a text that nobody has read."""
+    return _text(_fields(reply, "unread")["unread"], NAME)
+
+
 def _output(item: Any, room: Room) -> dict[str, Any]:
     kind = item.get("output_type") if type(item) is dict else None
     if kind == "stream" and item.get("name") in STREAMS:

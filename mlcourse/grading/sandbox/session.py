@@ -21,7 +21,7 @@ from mlcourse.grading.plain import PlainArray
 from mlcourse.grading.sandbox.meanwhile import Meanwhile
 from mlcourse.grading.sandbox.parent import Child, WarmParent
 from mlcourse.grading.sandbox.reader import Reader, Text
-from mlcourse.grading.sandbox.replies import Room, outputs_of
+from mlcourse.grading.sandbox.replies import Room, outputs_of, unread_of
 from mlcourse.grading.wire import ClosedError, WireError, WireTimeoutError, receive, send
 
 BRANCH_SECONDS = 30.0
@@ -99,6 +99,7 @@ class Session:
         self.apart: set[str] = set()  # checks that may wait for the end of the notebook
         self.shared: Branch | None = None  # in which those are tried, one after another
         self.allowed = self.limits.restarts
+        self.unread = ""  # in words, of a text that a cell was about to run
         self.meanwhile = Meanwhile()
 
     def __enter__(self) -> Session:
@@ -153,11 +154,16 @@ class Session:
             words = "This submission ended its process too often, or took too long: the cell was not run."
             return self._not_run(position, words)
         try:
-            outputs, stopped = outputs_of(self._run(child, source), self.shown)
+            reply = self._run(child, source)
+            outputs, stopped = outputs_of(reply, self.shown)
         except WireError as error:
             words = self.why(child, error, "This cell")
             self._lose(child)
             return self._not_run(position, words)
+        if "unread" in reply:  # and its process has ended
+            self.unread = unread_of(reply)
+            self.culprits.add(position)
+            self._lose(child)
         return CellResult(outputs, "This cell was stopped: it took too long." if stopped else "")
 
     def _not_run(self, position: int, words: str) -> CellResult:
@@ -266,7 +272,8 @@ class Session:
         if self.files or self.room is not None:
             folder = "/tmp" if self.room is None else self.room.name
             with contextlib.suppress(WireError):  # the next request says that nobody answers
-                self._ask(child, FILES_SECONDS, do="files", files=self.files, folder=folder)
+                request = {"files": self.files, "folder": folder, "modules": self.modules}
+                self._ask(child, FILES_SECONDS, do="files", **request)
         return child
 
     def _lose(self, child: Child) -> None:

@@ -110,7 +110,8 @@ def _function_of_code(run: Interpreter, arguments: Arguments) -> Meanings:
 
 @known("ipython.run_line_magic", "ipython.magic")
 def _line_magic(run: Interpreter, arguments: Arguments) -> Meanings:
-    return run_text(run, Arguments((arguments.at(1),))) if "time" in texts(arguments.at(0)) else DATA
+    python = set(texts(arguments.at(0))) & {"time", "timeit", "prun"}
+    return run_text(run, Arguments((arguments.at(1),))) if python else DATA
 
 
 @known("ipython.push")

@@ -15,6 +15,11 @@ DOORS = (
     *("torch.library", "torch.fx", "torch.overrides", "torch.ops", "torch._C", "torch._ops", "torch._refs"),
     *("torch.jit.CompilationUnit", "torch.package", "torch.utils.cpp_extension", "torch._dynamo"),
     "torch._vmap_internals",
+    # They run a text, or find what a text names.
+    *("trace.Trace", "bdb", "pdb", "codeop", "doctest", "mako", "pydoc.locate", "pydoc.importfile", "pydoc.safeimport"),
+    *("pkgutil.resolve_name", "importlib.metadata", "logging.config", "traitlets.import_item", "unittest.TestLoader"),
+    *("traitlets.utils.importstring", "IPython.utils.importstring", "wrapt", "unittest.loader", "site.addsitedir"),
+    *("multiprocessing.reduction", "multiprocessing.connection", "multiprocessing.Pipe", "sklearn.utils.discovery"),
     *("numpy.testing.runstring", "numpy.testing.measure", "numpy.testing.rundocs", "numpy.f2py", "numpy.bmat"),
     *("typing.get_type_hints", "typing.evaluate_forward_ref", "inspect.get_annotations", "code.InteractiveInterpreter"),
     # Where a value is compared with such a type. Annotations, and what decorates a function by them, are no violation.

@@ -1,0 +1,189 @@
+"""Texts that become code while a notebook runs, and that no search has read.
+
+The search of a notebook's text reads its cells, the modules beside it, and what its own code compiles or executes. Many
+functions of libraries run a text as well, or load a file, or build functions of bytes, and there will always be one
+more. Python tells of every text that it compiles, whoever asks for it: one that is neither of a library nor known, and
+whose words do not show that it is harmless, ends the process before it runs.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+import types
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from IPython.core.inputtransformer2 import TransformerManager
+
+from mlcourse.grading.calling import is_library
+from mlcourse.grading.forbidden import UNKNOWN, resolve
+from mlcourse.grading.inside.leading import FORBIDDEN, HARMFUL, leads_out
+from mlcourse.grading.shortcuts import CHANGES
+from mlcourse.grading.shortcuts.trees import parse
+
+SHOWN = 60  # characters of a text
+# Their texts stand in the notebook, and its search follows them.
+TIMERS = ("timeit", "cProfile", "profile", "IPython.core.magics.execution")
+# They rebuild code that is there, with other names or line numbers.
+REBUILDING = ("types", "torch", "IPython")
+# They run texts that others give them, and some of them do so when they are imported.
+EXECUTING = ("IPython", "code", "codeop", "runpy", "trace", "bdb", "pdb", "doctest", "timeit", "mako", "jinja2", "site")
+STEPS_OF_A_MODULE = 8  # from its own lines to the compiler
+TEMPLATES = ("jinja2.environment",)
+IMPORTING = ("sympy.utilities.lambdify", "jinja2.environment")  # what they import stays in a namespace of their own
+REBUILT_UFUNC = "_ufunc_reconstruct"
+OUTSIDE = ("os", "posix", "sys", "subprocess", "operator", "gc", "inspect")  # modules whose functions no pickle needs
+
+
+class Texts:
+    """Hears of every text that Python compiles, and of every function that comes out of bytes.
+
+    Parameters
+    ----------
+    unread : callable
+        ``unread(words)`` is asked before the text is compiled, and is not expected to return.
+    names : dict
+        What the notebook has defined.
+
+    Attributes
+    ----------
+    listening : bool
+        Whether the submission's code is running.
+    modules : mapping of str to str
+        The texts of the modules that were handed in: the search has read them.
+    """
+
+    def __init__(self, unread: Callable[[str], None], names: dict[str, Any]) -> None:
+        self.unread = unread
+        self.names = names
+        self.listening = False
+        self.cell = ""
+        self.modules: Mapping[str, str] = {}
+        self.answers: dict[str, Callable[..., str | None]] = {
+            "compile": self.compiled,
+            "marshal.loads": self.loaded,
+            "code.__new__": self.built,
+            "pickle.find_class": self.found,
+        }
+
+    def listen(self) -> None:
+        """Begin, for as long as this process lives."""
+        answers = self.answers
+
+        def heard(event: str, given: tuple[Any, ...]) -> None:
+            if self.listening and event in answers:
+                self.listening = False  # what is asked here may compile something
+                words = answers[event](sys._getframe(1), *given)
+                self.listening = True
+                if words:
+                    self.unread(f"{CHANGES}{words}")
+
+        sys.addaudithook(heard)
+
+    def compiled(self, caller: types.FrameType, source: Any, filename: Any) -> str | None:
+        """Return in words what is wrong with a text that is about to be compiled."""
+        if not isinstance(source, str | bytes):  # a tree: made of a text that was heard, or by the notebook's own code
+            return None
+        text = source if isinstance(source, str) else source.decode("utf-8", "replace")
+        if _is_own(caller) or self._is_cell(text) or self._was_read(text, str(filename)):
+            return None
+        who = _name_of(caller)
+        if _is_importing(caller) or who == "collections" or (who == "typing" and not _calls(text)):
+            return None
+        if _is_timed(caller) and text.strip() in self._constants():
+            return None
+        home = None if who in IMPORTING else {who.partition(".")[0]}
+        kinds = {"template": who in TEMPLATES, "methods": who == "dataclasses"}
+        if not leads_out(text, self._functions(), home, **kinds):
+            return None
+        shown = text.strip()[:SHOWN]
+        return f"has {who} run a text that nobody could read before it ran ({shown!r})"
+
+    def loaded(self, caller: types.FrameType, *_: Any) -> str | None:
+        """Return in words what is wrong with code that is read from bytes."""
+        who = _name_of(caller)
+        return None if who == "importlib._bootstrap_external" else f"has {who} load code from bytes"
+
+    def built(self, caller: types.FrameType, *_: Any) -> str | None:
+        """Return in words what is wrong with code that is built from its parts."""
+        who = _name_of(caller)
+        trusted = not _is_own(caller) and who.partition(".")[0] in REBUILDING
+        return None if trusted else f"builds code from its parts ({who})"
+
+    def found(self, caller: types.FrameType, module: Any, name: Any) -> str | None:
+        """Return in words what is wrong with a function that is found by a name in a pickle."""
+        target = f"{module}.{name}"
+        resolved = resolve(target)
+        forbidden = resolved is not UNKNOWN and any(resolved is resolve(other) for other in FORBIDDEN)
+        parts = {*str(module).split("."), *str(name).split("."), target}
+        leads = not parts.isdisjoint({*HARMFUL, *FORBIDDEN, *OUTSIDE})
+        if forbidden or leads or name == REBUILT_UFUNC:
+            return f"has {_name_of(caller)} take {target} out of a pickle"
+        return None
+
+    def _is_cell(self, text: str) -> bool:
+        """Return whether a text is the cell that runs, as it stands or as plain Python."""
+        return text.strip() in (self.cell.strip(), _plain(self.cell).strip())
+
+    def _was_read(self, text: str, filename: str) -> bool:
+        if text in self.modules.values():
+            return True
+        if not is_library(filename):
+            return False
+        try:
+            return Path(filename).read_text(encoding="utf-8", errors="replace") == text.replace("\r\n", "\n")
+        except OSError:
+            return False
+
+    def _functions(self) -> set[str]:
+        """Return the names under which the notebook holds functions of its own."""
+        found = list(self.names.items())
+        return {name for name, value in found if isinstance(value, types.FunctionType) and _is_own(value)}
+
+    def _constants(self) -> set[str]:
+        """Return the texts that stand in the cell that runs: of magics, when it is plain Python, too."""
+        tree = parse(_plain(self.cell))
+        nodes = [] if tree is None else list(ast.walk(tree))
+        return {node.value.strip() for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
+def _calls(text: str) -> bool:
+    tree = parse(text)
+    return tree is not None and any(isinstance(node, ast.Call) for node in ast.walk(tree))
+
+
+def _is_own(part: types.FrameType | types.FunctionType) -> bool:
+    """Return whether a frame or a function is of the submission's own code."""
+    code = part.f_code if isinstance(part, types.FrameType) else part.__code__
+    return not is_library(code.co_filename) and not code.co_filename.startswith("<frozen ")
+
+
+def _is_importing(caller: types.FrameType) -> bool:
+    """Return whether a library that is being imported runs a text of its own, such as a method of a dataclass."""
+    step: types.FrameType | None = caller
+    for _ in range(STEPS_OF_A_MODULE):
+        if step is None or _is_own(step) or _name_of(step).partition(".")[0] in EXECUTING:
+            return False
+        if step.f_code.co_name == "<module>":
+            return step.f_code.co_filename.endswith(".py")
+        step = step.f_back
+    return False
+
+
+def _is_timed(caller: types.FrameType) -> bool:
+    """Return whether one of the timers runs a text, maybe by way of the shell."""
+    steps = (caller, caller.f_back, caller.f_back and caller.f_back.f_back)
+    return any(step is not None and _name_of(step).startswith(TIMERS) for step in steps)
+
+
+def _name_of(frame: types.FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "a library"))
+
+
+def _plain(cell: str) -> str:
+    try:
+        return TransformerManager().transform_cell(cell)
+    except Exception:  # a cell that is no Python fails in words when it runs
+        return cell

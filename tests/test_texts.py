@@ -1,0 +1,177 @@
+"""Texts that run without standing in a cell: which of them lead out of themselves."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import sys
+import types
+
+import pytest
+
+from mlcourse.grading.inside import leading
+from mlcourse.grading.inside.leading import leads_out
+from mlcourse.grading.inside.texts import Texts
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    names = {"scipy.special.expit", "numpy.average", "torch.Tensor.softmax"} - leading.FORBIDDEN
+    leading.forbid(names)
+    yield
+    leading.FORBIDDEN.difference_update(names)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from scipy.special import expit",
+        "import scipy.special as q",
+        "found.add(q.expit)",
+        "x.softmax(0)",
+        "average(x)",
+        "from numpy import *; mean(x)",
+        "from numpy import average as mean",
+        "import sys",
+        "q.modules['numpy']",
+        "q.__dict__",
+        "getattr(q, word)",
+        "__import__(word)",
+        "exec(word)",
+        "open(name).read()",
+        "error.__traceback__.tb_frame.f_back",
+        "f.__closure__[0].cell_contents",
+        "from . import helper",
+        "def f(open=open): return open('a')",
+        "self.__dict__",
+        "q.setprofile(None)",
+    ],
+)
+def test_it_leads_out(text):
+    assert leads_out(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no python at all",
+        "sigmoid(np.zeros(3))",
+        "lambda _cls, x, y: _tuple_new(_cls, (x, y))",
+        "def __eq__(self, other):\n    return (self.x,) == (other.x,)",
+        "import math\nmath.exp(-x)",
+        "from numpy import *",
+        "import numpy; from numpy import exp, where",
+        "def half(open, system=_system): return open + system / 2",
+        "[x.copy() for x in rows if x.trace() > 0]",
+    ],
+)
+def test_it_does_not(text):
+    assert not leads_out(text)
+
+
+def test_a_function_of_ones_own_may_have_the_name_of_a_forbidden_one():
+    assert leads_out("average(x)")
+    assert not leads_out("average(x)", own={"average"})
+    assert leads_out("numpy.average(x)", own={"average"})
+
+
+def test_a_library_may_import_itself():
+    assert leads_out("from sympy import *")
+    assert not leads_out("from sympy import *", home={"sympy"})
+    assert leads_out("from sympy.abc import expit", home={"sympy"})
+
+
+def test_the_fields_of_ones_own_class_may_have_any_name():
+    method = "def __init__(self, open: _type_open, system=_system): self.open = open; self.system = system"
+    assert leads_out(method)
+    assert not leads_out(method, methods=True)
+    assert leads_out("self.__dict__", methods=True)
+
+
+def test_in_a_template_the_names_stand_as_strings():
+    assert leads_out("environment.getattr(q, 'expit')", (), None, template=True)
+    assert not leads_out("environment.getattr(row, 'value')", (), None, template=True)
+
+
+class Ended(BaseException):
+    """The process would have ended here."""
+
+
+@pytest.fixture(scope="module")
+def heard():
+    """One hook for all tests of this module: Python keeps it for as long as the process lives."""
+
+    def unread(words):
+        raise Ended(words)
+
+    made = Texts(unread, {})
+    made.listen()
+    return made
+
+
+def run(heard, action):
+    heard.listening = True
+    try:
+        return action()
+    finally:
+        heard.listening = False
+
+
+HIDDEN = "import scipy.special as q"
+
+
+def test_a_text_that_a_library_runs_is_heard_before_it_runs(heard):
+    trace = __import__("trace").Trace(count=0, trace=0)
+    with pytest.raises(Ended, match=r"has trace run a text .*import scipy.special as q"):
+        run(heard, lambda: trace.runctx(HIDDEN, {}))
+
+
+def test_what_the_notebooks_own_code_compiles_is_left_to_the_search(heard):
+    own = {"exec": exec, "HIDDEN": HIDDEN}
+    code = types.FunctionType(compile("exec(HIDDEN)", "<ipython-input-1>", "exec"), own)
+    run(heard, code)
+
+
+def test_the_cell_itself_and_modules_that_were_read_are_no_hidden_texts(heard):
+    trace = __import__("trace").Trace(count=0, trace=0)
+    for place in ("cell", "modules"):
+        setattr(heard, place, HIDDEN if place == "cell" else {"helper": HIDDEN})
+        try:
+            run(heard, lambda: trace.runctx(HIDDEN, {}))
+        finally:
+            heard.cell, heard.modules = "", {}
+
+
+def test_named_tuples_and_dataclasses_are_free(heard):
+    def made():
+        kind = collections.namedtuple("Kind", ["system", "average"])
+        other = dataclasses.make_dataclass("Other", [("scores", list), ("side", int)], frozen=True)
+        return kind(1, 2), other([1], 2)
+
+    pair, record = run(heard, made)
+    assert (pair.average, record.side) == (2, 2)
+
+
+def test_code_from_bytes_and_from_parts_is_heard(heard):
+    import marshal
+
+    code = compile("1 + 1", "<text>", "eval")
+    with pytest.raises(Ended, match="load code from bytes"):
+        run(heard, lambda: marshal.loads(marshal.dumps(code)))
+    with pytest.raises(Ended, match="builds code from its parts"):
+        run(heard, lambda: code.replace(co_name="other"))
+
+
+def test_a_pickle_may_hold_arrays_but_no_way_out(heard):
+    import pickle
+
+    import numpy as np
+    import scipy.special
+
+    values = run(heard, lambda: pickle.loads(pickle.dumps({"a": np.arange(3), "b": collections.Counter("aab")})))
+    assert values["b"]["a"] == 2
+    for hidden in (sys.exit, getattr, np.average, scipy.special.expit):
+        kept = pickle.dumps(hidden)
+        with pytest.raises(Ended, match="out of a pickle"):
+            run(heard, lambda kept=kept: pickle.loads(kept))
