@@ -127,20 +127,43 @@ def test_a_text_that_a_library_runs_is_heard_before_it_runs(heard):
         run(heard, lambda: trace.runctx(HIDDEN, {}))
 
 
-def test_what_the_notebooks_own_code_compiles_is_left_to_the_search(heard):
-    own = {"exec": exec, "HIDDEN": HIDDEN}
-    code = types.FunctionType(compile("exec(HIDDEN)", "<ipython-input-1>", "exec"), own)
-    run(heard, code)
+def own(text):
+    """Return a function that runs a text as the code of a cell."""
+    return types.FunctionType(compile(text, "<ipython-input-1>", "exec"), {"HIDDEN": HIDDEN})
+
+
+def test_texts_that_stand_in_the_notebook_are_left_to_the_search(heard):
+    for text in (
+        "exec(HIDDEN)",
+        "list(map(exec, [HIDDEN]))",
+        "import ast\nexec(compile(ast.parse(HIDDEN), '', 'exec'))",
+    ):
+        with pytest.raises(Ended):
+            run(heard, own(text))
+    heard.cells.append(f"text = {HIDDEN!r}")
+    try:
+        run(heard, own("exec(HIDDEN)"))
+    finally:
+        heard.cells.pop()
+
+
+def test_a_tree_that_the_notebook_builds_is_heard_as_a_text(heard):
+    built = "import ast\nname = ast.Name('exp' + 'it', ast.Load())\n"
+    built += "tree = ast.fix_missing_locations(ast.Expression(name))\n"
+    with pytest.raises(Ended, match="expit"):
+        run(heard, own(built + "compile(tree, '', 'eval')"))
+    run(heard, own(built.replace("exp' + 'it", "mean") + "compile(tree, '', 'eval')"))
 
 
 def test_the_cell_itself_and_modules_that_were_read_are_no_hidden_texts(heard):
     trace = __import__("trace").Trace(count=0, trace=0)
-    for place in ("cell", "modules"):
-        setattr(heard, place, HIDDEN if place == "cell" else {"helper": HIDDEN})
+    for place, known in (("cells", ["", HIDDEN]), ("modules", {"helper": HIDDEN})):
+        before = getattr(heard, place)
+        setattr(heard, place, known)
         try:
             run(heard, lambda: trace.runctx(HIDDEN, {}))
         finally:
-            heard.cell, heard.modules = "", {}
+            setattr(heard, place, before)
 
 
 def test_named_tuples_and_dataclasses_are_free(heard):

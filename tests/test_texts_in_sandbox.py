@@ -39,6 +39,9 @@ WAYS = {
     "trace": f"import trace\nS = set()\ntrace.Trace(count=0, trace=0).runctx({HIDDEN}, {{'H': S}}, {{}})\n{FROM_A_SET}",
     "trace, with the watch off": "import trace\nS = set()\n"
     f"trace.Trace(count=0, trace=0).runctx({spelled(SWITCHED)}, {{'H': S}})\n{FROM_A_SET}",
+    "exec without its name": f"S = set()\nH = S\nlist(map(vars(__builtins__)['ex' + 'ec'], [{HIDDEN}]))\n{FROM_A_SET}",
+    "a tree": "import ast\nS = set()\nH = S\n"
+    f"get_ipython().run_ast_nodes(ast.parse({HIDDEN}).body, 'x', interactivity='none')\n{FROM_A_SET}",
     "codeop": f"import codeop, types\nS = set()\ntypes.FunctionType(codeop.compile_command({HIDDEN}), {{'H': S}})()\n"
     + FROM_A_SET,
     "doctest": "import doctest\nS = set()\n"
@@ -81,6 +84,7 @@ HONEST = {
     "cProfile.run('sigmoid(np.zeros(3))')\n",
     "doctests": "import doctest\ndef one():\n    '''>>> float(sigmoid(np.zeros(1))[0])\n    0.5\n    '''\n"
     "doctest.testmod()\n",
+    "a cell that is captured": "%%capture kept\nimport scipy.special\nprint(scipy.special.expit(0.0))\n",
     "exec of a constant": "exec('import scipy.special as sp; print(sp.expit(0.0))')\n",
     "a module of one's own": "%%writefile own.py\nimport numpy as np\ndef half(x): return np.asarray(x) / 2\n---\n"
     "import own\nprint(own.half([1, 2]))\n",

@@ -24,8 +24,10 @@ from mlcourse.grading.shortcuts import CHANGES
 from mlcourse.grading.shortcuts.trees import parse
 
 SHOWN = 60  # characters of a text
-# Their texts stand in the notebook, and its search follows them.
+# The search follows the texts that are given to these.
 TIMERS = ("timeit", "cProfile", "profile", "IPython.core.magics.execution")
+RUNNING = ("run_cell", "ex", "ev", "timeit", "repeat", "run", "runctx")
+RUNNING_MAGICS = ("time", "timeit", "prun", "capture", "debug", "python")
 # They rebuild code that is there, with other names or line numbers.
 REBUILDING = ("types", "torch", "IPython")
 # They run texts that others give them, and some of them do so when they are imported.
@@ -59,7 +61,7 @@ class Texts:
         self.unread = unread
         self.names = names
         self.listening = False
-        self.cell = ""
+        self.cells: list[str] = [""]  # that have run, and the one that runs
         self.modules: Mapping[str, str] = {}
         self.answers: dict[str, Callable[..., str | None]] = {
             "compile": self.compiled,
@@ -67,6 +69,11 @@ class Texts:
             "code.__new__": self.built,
             "pickle.find_class": self.found,
         }
+
+    @property
+    def cell(self) -> str:
+        """The cell that runs."""
+        return self.cells[-1]
 
     def listen(self) -> None:
         """Begin, for as long as this process lives."""
@@ -84,15 +91,21 @@ class Texts:
 
     def compiled(self, caller: types.FrameType, source: Any, filename: Any) -> str | None:
         """Return in words what is wrong with a text that is about to be compiled."""
-        if not isinstance(source, str | bytes):  # a tree: made of a text that was heard, or by the notebook's own code
-            return None
-        text = source if isinstance(source, str) else source.decode("utf-8", "replace")
-        if _is_own(caller) or self._is_cell(text) or self._was_read(text, str(filename)):
+        if isinstance(source, ast.AST):
+            if _is_timed(caller) or not _stands_on_own(caller):  # a cell, whose text was heard
+                return None
+            known = {part for given in self._run_by_name(caller) for part in _statements(parse(given))}
+            if known and known.issuperset(_statements(source)):
+                return None
+            text = ast.unparse(source)
+        else:
+            text = source if isinstance(source, str) else bytes(source).decode("utf-8", "replace")
+        if self._is_cell(text) or self._was_read(text, str(filename)):
             return None
         who = _name_of(caller)
         if _is_importing(caller) or who == "collections" or (who == "typing" and not _calls(text)):
             return None
-        if _is_timed(caller) and text.strip() in self._constants():
+        if text.strip() in (self._strings() if _is_own(caller) else self._run_by_name(caller)):
             return None
         home = None if who in IMPORTING else {who.partition(".")[0]}
         kinds = {"template": who in TEMPLATES, "methods": who == "dataclasses"}
@@ -142,11 +155,23 @@ class Texts:
         found = list(self.names.items())
         return {name for name, value in found if isinstance(value, types.FunctionType) and _is_own(value)}
 
-    def _constants(self) -> set[str]:
-        """Return the texts that stand in the cell that runs: of magics, when it is plain Python, too."""
-        tree = parse(_plain(self.cell))
-        nodes = [] if tree is None else list(ast.walk(tree))
+    def _strings(self) -> set[str]:
+        """Return all texts that stand in the notebook so far: which of them its own code runs, the search knows."""
+        nodes = (node for text in (*self.cells, *self.modules.values()) for node in _nodes(text))
         return {node.value.strip() for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+    def _run_by_name(self, caller: types.FrameType) -> set[str]:
+        """Return the texts that the running cell gives to functions of which the search knows that they run them."""
+        if not _name_of(caller).startswith(("IPython", "codeop", "timeit", "cProfile", "profile")):
+            return set()
+        found = set()
+        for node in _nodes(self.cell):
+            match node:
+                case ast.Call(ast.Attribute(attr="run_cell_magic" | "run_line_magic"), [ast.Constant(kind), *given]):
+                    found |= {part.value for part in given if isinstance(part, ast.Constant) and kind in RUNNING_MAGICS}
+                case ast.Call(ast.Name(name) | ast.Attribute(attr=name), given) if name in RUNNING:
+                    found |= {part.value for part in given if isinstance(part, ast.Constant)}
+        return {text.strip() for text in found if isinstance(text, str)}
 
 
 def _calls(text: str) -> bool:
@@ -180,6 +205,25 @@ def _is_timed(caller: types.FrameType) -> bool:
 
 def _name_of(frame: types.FrameType) -> str:
     return str(frame.f_globals.get("__name__", "a library"))
+
+
+def _stands_on_own(caller: types.FrameType) -> bool:
+    """Return whether the submission's own code has led to a frame."""
+    step: types.FrameType | None = caller
+    while step is not None and not _is_own(step):
+        step = step.f_back
+    return step is not None
+
+
+def _statements(tree: Any) -> set[str]:
+    """Return the statements of a tree as texts; an expression alone is one."""
+    body = getattr(tree, "body", [])
+    return {ast.unparse(part) for part in (body if isinstance(body, list) else [body])}
+
+
+def _nodes(text: str) -> list[ast.AST]:
+    tree = parse(_plain(text))
+    return [] if tree is None else list(ast.walk(tree))
 
 
 def _plain(cell: str) -> str:

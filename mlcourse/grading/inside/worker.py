@@ -108,7 +108,7 @@ class Worker:
 
     def cell(self, source: str) -> dict[str, Any]:
         """Run one cell."""
-        self.texts.cell = source
+        self.texts.cells.append(source)
         with self.listening():
             return self.notebook.run(source)
 
@@ -153,7 +153,7 @@ class Worker:
 
     def pick(self, expression: str, forbidden: list[str], home: str) -> dict[str, Any]:
         """Find a candidate by the expression of its check cell, and describe it."""
-        self.texts.cell = expression
+        self.texts.cells.append(expression)
         try:
             with self.listening():
                 candidate = eval(expression, self.notebook.shell.user_ns)
