@@ -192,7 +192,9 @@ def test_a_pickle_may_hold_arrays_but_no_way_out(heard):
     import numpy as np
     import scipy.special
 
-    values = run(heard, lambda: pickle.loads(pickle.dumps({"a": np.arange(3), "b": collections.Counter("aab")})))
+    values = run(
+        heard, lambda: pickle.loads(pickle.dumps({"a": np.arange(3), "b": collections.Counter("aab"), "c": abs}))
+    )
     assert values["b"]["a"] == 2
     for hidden in (sys.exit, getattr, np.average, scipy.special.expit):
         kept = pickle.dumps(hidden)

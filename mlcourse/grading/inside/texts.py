@@ -130,7 +130,7 @@ class Texts:
         target = f"{module}.{name}"
         resolved = resolve(target)
         forbidden = resolved is not UNKNOWN and any(resolved is resolve(other) for other in FORBIDDEN)
-        parts = {*str(module).split("."), *str(name).split("."), target}
+        parts = {*str(module).split("."), *str(name).split("."), target} - {"builtins"}
         leads = not parts.isdisjoint({*HARMFUL, *FORBIDDEN, *OUTSIDE})
         if forbidden or leads or name == REBUILT_UFUNC:
             return f"has {_name_of(caller)} take {target} out of a pickle"
