@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
@@ -151,5 +153,11 @@ def test_a_scheduler_without_workers_is_named_once_and_grading_begins_when_one_c
 
 def test_a_scheduler_that_does_not_answer_is_named(monkeypatch):
     monkeypatch.setattr("mlcourse.grading.course.cluster.CONNECT_SECONDS", 1)
+
+    async def asked():  # as in a notebook, where an event loop runs already
+        pool_of("tcp://127.0.0.1:9")
+
     with pytest.raises(ClusterError, match=r"No Dask scheduler answers at tcp://127\.0\.0\.1:9"):
         pool_of("tcp://127.0.0.1:9")
+    with ThreadPoolExecutor(1) as apart, pytest.raises(ClusterError, match="No Dask scheduler answers"):
+        apart.submit(asyncio.run, asked()).result()

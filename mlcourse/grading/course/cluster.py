@@ -10,6 +10,7 @@ import asyncio
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tqdm import tqdm
@@ -39,7 +40,8 @@ def pool_of(address: str) -> Callable[[Setting, Sequence[Job], int], Iterator[Do
     except ModuleNotFoundError as error:
         raise ClusterError("--scheduler needs Dask: pip install 'mlcourse[cluster]'.") from error
     try:
-        asyncio.run(_call(address))
+        with ThreadPoolExecutor(1) as apart:  # here an event loop may run already, as in a notebook
+            apart.submit(asyncio.run, _call(address)).result()
         client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, TimeoutError, TypeError, ValueError) as error:  # of a type: tls:// without its keys
         raise ClusterError(f"No Dask scheduler answers at {address}: {error}.") from error
