@@ -114,7 +114,7 @@ def own_attributes(parts: tuple[Any, ...]) -> frozenset[str]:
     namespace = functions[0].__globals__ if functions else {}
     names = set[str]()
     for value in (*namespace.values(), *parts):
-        if is_own(value) and not is_container(value):
+        if is_own(value) and (hasattr(value, "__dict__") or not is_container(value)):  # a namespace has attributes
             kind = value if inspect.isclass(value) else type(value)
             own = [base for base in kind.__mro__ if is_own(base)]
             names.update(name for base in own for name in (*vars(base), *vars(base).get("__annotations__", ())))
