@@ -177,8 +177,9 @@ def is_own(part: Any) -> bool:
 
 def is_container(part: Any) -> bool:
     """Return whether an object is one of Python's own that hold others: a set, a view of a dictionary, an iterator."""
-    kind = type(part)
-    return kind.__module__ in CONTAINING and not isinstance(part, NO_CONTAINERS) and gc.is_tracked(part)
+    if isinstance(part, list | tuple | dict | set | frozenset):  # of what holds only ufuncs, gc keeps no track
+        return True
+    return type(part).__module__ in CONTAINING and not isinstance(part, NO_CONTAINERS) and gc.is_tracked(part)
 
 
 def _homes(references: Any) -> set[str]:

@@ -13,6 +13,7 @@ import sys
 import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 from IPython.core.inputtransformer2 import TransformerManager
@@ -77,13 +78,16 @@ class Texts:
 
     def listen(self) -> None:
         """Begin, for as long as this process lives."""
-        answers = self.answers
+        answers, busy = self.answers, set[int]()  # the threads that are in here: what is asked may compile something
 
         def heard(event: str, given: tuple[Any, ...]) -> None:
-            if self.listening and event in answers:
-                self.listening = False  # what is asked here may compile something
-                words = answers[event](sys._getframe(1), *given)
-                self.listening = True
+            thread = get_ident()
+            if self.listening and event in answers and thread not in busy:
+                busy.add(thread)
+                try:
+                    words = answers[event](sys._getframe(1), *given)
+                finally:
+                    busy.discard(thread)
                 if words:
                     self.unread(f"{CHANGES}{words}")
 
