@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import sys
+import threading
 import types
 
 import pytest
@@ -200,3 +201,41 @@ def test_a_pickle_may_hold_arrays_but_no_way_out(heard):
         kept = pickle.dumps(hidden)
         with pytest.raises(Ended, match="out of a pickle"):
             run(heard, lambda kept=kept: pickle.loads(kept))
+
+
+def test_an_error_while_a_text_is_looked_at_deafens_nobody(heard, monkeypatch):
+    trace = __import__("trace").Trace(count=0, trace=0)
+
+    def failing(*given):
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setitem(heard.answers, "compile", failing)
+        with pytest.raises(MemoryError):
+            run(heard, lambda: compile("1 + 1", "<text>", "eval"))
+    with pytest.raises(Ended):
+        run(heard, lambda: trace.runctx(HIDDEN, {}))
+
+
+def test_a_text_is_heard_while_another_thread_is_looked_at(heard, monkeypatch):
+    looking, done = threading.Event(), threading.Event()
+    compiled = heard.answers["compile"]
+
+    def slow(caller, source, filename):
+        if source in ("1 + 1", b"1 + 1"):
+            looking.set()
+            done.wait(10)
+        return compiled(caller, source, filename)
+
+    monkeypatch.setitem(heard.answers, "compile", slow)
+    heard.listening = True
+    other = threading.Thread(target=compile, args=("1 + 1", "<text>", "eval"))
+    try:
+        other.start()
+        assert looking.wait(10)
+        with pytest.raises(Ended):
+            __import__("trace").Trace(count=0, trace=0).runctx(HIDDEN, {})
+    finally:
+        done.set()
+        other.join()
+        heard.listening = False
