@@ -20,20 +20,8 @@ REACHING = frozenset(
         *("import_module", "attrgetter", "methodcaller", "fork", "forkpty", "system", "popen", "Popen", "check_output"),
         *("setprofile", "getprofile", "settrace", "monitoring", "addaudithook", "cell_contents", "user_global_ns"),
         *("getattr_static", "find_spec", "load_module", "exec_module", "run_module", "run_path", "run_cell", "ctypes"),
-        *(
-            "modules",
-            "user_ns",
-            "mlcourse",
-            "eval",
-            "exec",
-            "compile",
-            "getattr",
-            "setattr",
-            "vars",
-            "globals",
-            "locals",
-        ),
-        *("get_ipython", "open", "importlib", "builtins", "pickle", "marshal", "runpy"),
+        *("modules", "user_ns", "mlcourse", "eval", "exec", "compile", "getattr", "setattr", "vars", "globals"),
+        *("locals", "get_ipython", "open", "importlib", "builtins", "pickle", "marshal", "runpy"),
     )
 )
 # Methods of one's own have these names too.
