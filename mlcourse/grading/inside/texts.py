@@ -9,6 +9,7 @@ whose words do not show that it is harmless, ends the process before it runs.
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 import types
 from collections.abc import Callable, Mapping
@@ -142,7 +143,7 @@ class Texts:
 
     def _is_cell(self, text: str) -> bool:
         """Return whether a text is the cell that runs, as it stands or as plain Python."""
-        return text.strip() in (self.cell.strip(), _plain(self.cell).strip())
+        return text.strip() == self.cell.strip() or text.strip() == _plain(self.cell).strip()
 
     def _was_read(self, text: str, filename: str) -> bool:
         if text in self.modules.values():
@@ -230,6 +231,7 @@ def _nodes(text: str) -> list[ast.AST]:
     return [] if tree is None else list(ast.walk(tree))
 
 
+@functools.lru_cache(maxsize=4)  # a cell is asked for with every text that it makes
 def _plain(cell: str) -> str:
     try:
         return TransformerManager().transform_cell(cell)
