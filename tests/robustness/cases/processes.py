@@ -17,10 +17,11 @@ def forever(n):
     return 1 + forever(n + 1)
 forever(0)"""
 # Memory ends these two long before their time is over, on a slow machine too: it is asked for and not filled, because
-# to fill two gigabytes takes seconds.
+# to fill two gigabytes takes seconds. Below 32 MB an array may come from the heap, whose large pages are filled by one
+# byte each; so the deep recursion holds little until it is deep, and then arrays of 40 MB.
 HEAVY = """\
 def forever(n):
-    held = np.empty(100_000)
+    held = np.empty(1 if n < 5_000 else 5_000_000)
     return held[0] + forever(n + 1)
 forever(0)"""
 GROW = """\
