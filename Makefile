@@ -29,8 +29,9 @@ release: $(READY)        ## the student notebooks, in release/
 sample: $(READY)         ## one sample submission, graded with nbgrader in _build/sample
 	@$(BIN)/python -m tools.sample
 
-test: html               ## the whole test suite
-	@$(BIN)/python -m pytest
+test: html               ## the whole test suite: what only computes on all cores, then what grades and builds
+	@$(BIN)/python -m pytest -m parallel --numprocesses auto --dist worksteal
+	@$(BIN)/python -m pytest -m "not parallel"
 
 serve: html              ## the book on http://localhost:8000
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000

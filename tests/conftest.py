@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import jaxtyping
 import pytest
 
 # The tensors are small: threads of PyTorch and NumPy would mostly wait for each other, and long on a busy machine.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
+
+hypothesis.settings.register_profile("course", deadline=None)  # no test asserts a time
+hypothesis.settings.load_profile("course")
 
 ROOT = Path(__file__).resolve().parent.parent
 

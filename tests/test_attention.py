@@ -30,6 +30,8 @@ from mlcourse.attention import (
 )
 from mlcourse.grading import evaluate
 
+pytestmark = pytest.mark.parallel
+
 F64 = torch.float64
 
 

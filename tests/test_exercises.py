@@ -22,6 +22,8 @@ from mlcourse.grading.diagnosis import same_outcome
 from mlcourse.grading.evaluate import PUBLIC_SEED, prepare, stream
 from mlcourse.grading.plain import from_plain, identical, to_plain
 
+pytestmark = pytest.mark.parallel
+
 grading = importlib.import_module("mlcourse.grading.evaluate")  # the package has a function of this name
 ROOT = Path(__file__).resolve().parent.parent
 EXERCISES = catalogue()

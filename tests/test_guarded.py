@@ -16,6 +16,8 @@ from mlcourse.exercises import find
 from mlcourse.grading.refusal import refuse_shortcut
 from mlcourse.grading.shortcuts import CHANGES, Check, find_shortcuts
 
+pytestmark = pytest.mark.parallel
+
 OFF = "lambda *given, **named: None"
 CHANGED = {
     "as the attacks do": SWITCHED_OFF,

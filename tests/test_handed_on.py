@@ -15,6 +15,8 @@ from mlcourse.exercises import find
 from mlcourse.grading.refusal import refuse_shortcut
 from mlcourse.grading.shortcuts import HANDED_ON, Check, ExhaustedError, find_shortcuts
 
+pytestmark = pytest.mark.parallel
+
 HERE = Path(__file__).parent
 
 

@@ -24,6 +24,8 @@ torch = pytest.importorskip(
     "torch", reason="the torch half of these tests needs PyTorch: pip install 'mlcourse[torch]'"
 )
 
+pytestmark = pytest.mark.parallel
+
 SIZES = [(7, 3), (12, 5), (5, 4), (40, 1)]
 finite = st.floats(-1e3, 1e3, allow_nan=False, width=64)
 

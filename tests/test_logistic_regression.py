@@ -27,6 +27,8 @@ torch = pytest.importorskip(
     "torch", reason="the torch half of these tests needs PyTorch: pip install 'mlcourse[torch]'"
 )
 
+pytestmark = pytest.mark.parallel
+
 finite = st.floats(-1e4, 1e4, allow_nan=False, width=64)
 SIZES = [(30, 3), (40, 5), (25, 1)]
 BACKENDS = {"numpy": np.asarray, "torch": torch.as_tensor}

@@ -41,6 +41,8 @@ from mlcourse.ntk import (
 )
 from mlcourse.trainings.ntk import TRAININGS, Scales, Widths, measure_scales, measure_widths, parity, two_digits
 
+pytestmark = pytest.mark.parallel
+
 F64 = torch.float64
 BOTH = pytest.mark.parametrize("activation", [TANH, RELU], ids=["tanh", "ReLU"])
 

@@ -7,6 +7,8 @@ import pytest
 
 from mlcourse.grading.shortcuts import Check, find_shortcuts
 
+pytestmark = pytest.mark.parallel
+
 SUM = "numpy.sum"
 
 

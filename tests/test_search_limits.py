@@ -9,6 +9,8 @@ import sklearn.linear_model  # noqa: F401  (what the process that searches has l
 
 from mlcourse.grading.shortcuts import Check, ExhaustedError, find_shortcuts, interpreter
 
+pytestmark = pytest.mark.parallel
+
 FORBIDDEN, RIDGE = ("sklearn.linear_model.Ridge",), "sklearn.linear_model.Ridge"
 
 

@@ -25,6 +25,8 @@ torch = pytest.importorskip(
     "torch", reason="the torch half of these tests needs PyTorch: pip install 'mlcourse[torch]'"
 )
 
+pytestmark = pytest.mark.parallel
+
 finite = st.floats(-1e3, 1e3, allow_nan=False, width=64)
 
 

@@ -12,6 +12,8 @@ from mlcourse.exercises import catalogue
 from mlcourse.grading.candidate import LocalCandidate
 from mlcourse.grading.evaluate import stream
 
+pytestmark = pytest.mark.parallel
+
 EXERCISES = catalogue()
 
 

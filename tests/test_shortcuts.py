@@ -26,6 +26,8 @@ from mlcourse.grading.shortcuts import HANDED_ON, Check, ExhaustedError, find_sh
 from mlcourse.grading.shortcuts.interpreter import FUEL, Interpreter
 from mlcourse.grading.shortcuts.names import Targets
 
+pytestmark = pytest.mark.parallel
+
 ROOT = Path(__file__).resolve().parent.parent
 FORBIDDEN = (
     "torch.softmax",

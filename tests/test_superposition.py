@@ -15,6 +15,8 @@ from mlcourse import superposition as sp
 from mlcourse.grading import evaluate
 from mlcourse.trainings import superposition as trainings
 
+pytestmark = pytest.mark.parallel
+
 F64 = torch.float64
 QUICK = sp.Recipe(steps=300, batch=128, rate=0.03)
 

@@ -51,6 +51,8 @@ from mlcourse.transformer import (
     train,
 )
 
+pytestmark = pytest.mark.parallel
+
 F64 = torch.float64
 SMALL = GPTConfig(n_tokens=7, T_max=9, width=6, n_heads=3, n_layers=2)
 

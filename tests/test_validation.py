@@ -8,6 +8,8 @@ import torch
 
 from mlcourse.validation import require_finite, require_floating, require_shapes
 
+pytestmark = pytest.mark.parallel
+
 BOTH = pytest.mark.parametrize("make", [np.asarray, torch.as_tensor], ids=["numpy", "torch"])
 
 

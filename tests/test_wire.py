@@ -25,6 +25,8 @@ from mlcourse.grading.plain import NotPlainError, PlainArray, identical, to_plai
 from mlcourse.grading.sandbox.replies import CELLS_IN_FULL, IMAGE_LIMIT, NOTES, Room, outcome_of, outputs_of, picked_of
 from mlcourse.grading.wire import SIZES, ClosedError, WireError, WireTimeoutError, pack, receive, send, unpack
 
+pytestmark = pytest.mark.parallel
+
 QUICK = settings(max_examples=150, deadline=None)
 DTYPES = ("?", "i1", "u8", "<i4", ">i4", "f2", "f4", "<f8", ">f8", "c8", "c16")
 TEXT = st.text(st.characters(exclude_categories=()), max_size=12)  # lone surrogates, too

@@ -41,6 +41,8 @@ from mlcourse.word2vec import (
     train_skipgram,
 )
 
+pytestmark = pytest.mark.parallel
+
 F64 = torch.float64
 TINY = SkipGramSettings(d=8, epochs=3, threshold=1.0, block=8, blocks=1, shared=6)
 

@@ -10,6 +10,8 @@ from mlcourse.grading.inside.words import names_nothing_forbidden
 from mlcourse.grading.shortcuts import Check
 from tests.test_handed_on import WAYS
 
+pytestmark = pytest.mark.parallel
+
 CHECKS = {"toy.total": Check(9, "total", ("numpy.sum", "torch.softmax", "torch.Tensor.softmax"), "mlcourse.toy")}
 PLAIN = "import numpy as np\nimport torch\n"
 DERIVATIVES = """
