@@ -30,7 +30,7 @@ sample: $(READY)         ## one sample submission, graded with nbgrader in _buil
 	@$(BIN)/python -m tools.sample
 
 test: html               ## the whole test suite: what only computes on all cores, then what grades and builds
-	@$(BIN)/python -m pytest -m parallel --numprocesses auto --dist worksteal
+	@$(BIN)/python -m pytest -m parallel --numprocesses auto --maxprocesses 8 --dist worksteal
 	@$(BIN)/python -m pytest -m "not parallel"
 
 serve: html              ## the book on http://localhost:8000
