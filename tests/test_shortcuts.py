@@ -609,8 +609,8 @@ HONEST = {
     "other functions": "import torch\nimport torch.nn.functional as F\n"
     "def f(x): return F.relu(x).log_softmax(-1) + torch.exp(x)",
     "another softmax": "import torch.nn.functional as F\ndef f(x): return F.softmax(x, -1)",
-    "another package": "import scipy.special\ndef f(x): return scipy.special.softmax(x)",
-    "another average": "import numpy as np\ndef f(x): return np.mean(x) + np.ma.average(x)",
+    "another package": "import tables.special\ndef f(x): return tables.special.softmax(x)",
+    "another average": "import numpy as np\ndef average(x): return x.mean()\ndef f(x): return np.mean(x) + average(x)",
     "attribute of something unknown": "import tools\ndef f(x): return tools.softmax(x)",
     "unknown name": "def f(x): return softmax(x)",
     "unknown name by getattr": "import torch\ndef f(x, name): return getattr(torch, name)(x)",
@@ -735,6 +735,100 @@ def test_a_part_of_a_package_that_is_not_loaded_is_found_by_its_last_name():
         "      targets.match('sklearn.other.Ridge'), targets.match('other._ridge.Ridge'))\n"
     )
     assert output == "sklearn.linear_model.Ridge None sklearn.linear_model.Ridge None"
+
+
+def test_a_package_that_is_forbidden_as_a_whole_is_known_by_its_parts():
+    """Other modules hold them, too: `sklearn.ensemble` has solvers of `sklearn.linear_model`."""
+    import sklearn.ensemble._stacking  # noqa: F401  (the search imports nothing)
+
+    check = Check(1, "f", ("sklearn.linear_model",), "mlcourse.attention")
+    for cell in (
+        "from sklearn.ensemble._stacking import RidgeCV as R\ndef f(X, y): return R().fit(X, y)",
+        "from sklearn.ensemble import _stacking\ndef f(X, y): return _stacking.RidgeCV().fit(X, y)",
+    ):
+        assert find_shortcuts([cell], {"f": check}) == {"f": "sklearn.linear_model"}
+    assert (
+        find_shortcuts(["from sklearn.ensemble._stacking import clone\ndef f(X): return clone(X)"], {"f": check}) == {}
+    )
+
+
+@pytest.mark.parametrize(
+    ("cell", "found"),
+    [
+        ("import scipy.special\ndef f(x): return scipy.special.softmax(x)", "torch.softmax"),
+        ("def f(x):\n    from sklearn.calibration import expit\n    return expit(x)", "scipy.special.expit"),
+        ("def f(x):\n    import sklearn.calibration as c\n    return c.expit(x)", "scipy.special.expit"),
+        ("def f(x):\n    import scipy.special as s\n    return s.exprel(x)", None),
+    ],
+)
+def test_a_function_of_a_module_that_is_not_loaded_is_what_its_name_says(cell, found):
+    """Libraries hold each other's functions, and a ufunc's call shows nowhere else."""
+    output = run_alone(
+        "import sys\n"
+        "from mlcourse.grading.shortcuts import Check, find_shortcuts\n"
+        "check = Check(1, 'f', ('scipy.special.expit', 'torch.softmax'), 'mlcourse.attention')\n"
+        f"print(find_shortcuts([{cell!r}], {{'f': check}}).get('f'))\n"
+    )
+    assert output == str(found)
+
+
+LIBRARIES_DO_IT = {
+    "logistic_regression.sigmoid": [
+        "import scipy.special\ndef f(z): return scipy.special.tklmbda(z, 0.0)",
+        "import torch\ndef f(z): return torch.distributions.Geometric(logits=z, validate_args=False).probs",
+        "from sklearn._loss import HalfBinomialLoss as H\ndef f(z): return H().gradient(np.zeros(len(z)), z)",
+        "from scipy import stats\ndef f(z): return stats.genlogistic.cdf(z, 1.0)",
+    ],
+    "logistic_regression.softmax": [
+        "import torch.nn.functional as F\ndef f(z, axis): return F.scaled_dot_product_attention(z, I, I, scale=1.0)",
+        "from sklearn.naive_bayes import GaussianNB\ndef f(z, axis): return GaussianNB().predict_proba(z)",
+    ],
+    "logistic_regression.logsumexp": ["import torch.nn.functional as F\ndef f(z, axis): return F.cross_entropy(z, y)"],
+    "logistic_regression.cross_entropy_gradient": [
+        "import torch\ndef f(z, y): return torch.autograd.functional._autograd_grad((loss,), (z,))",
+        "from torch.autograd.gradcheck import _check_analytical_jacobian_attributes as g\ndef f(z, y): return g(z)",
+        "from scipy.differentiate import jacobian\ndef f(z, y): return jacobian(loss, z).df",
+    ],
+    "logistic_regression.newton_step": [
+        "from sklearn.linear_model._linear_loss import LinearModelLoss as L\ndef f(X, y, w): return L().gradient(w)"
+    ],
+    "linear_regression.fit_ridge": [
+        "from scipy.sparse.linalg import lsmr\ndef f(X, y, penalty): return lsmr(X, y, damp=penalty**0.5)[0]",
+        "from sklearn.ensemble._stacking import RidgeCV as R\ndef f(X, y, penalty): return R([penalty]).fit(X, y)",
+    ],
+    "linear_regression.fit_least_squares": [
+        "from sklearn.cross_decomposition import PLSRegression as P\ndef f(X, y): return P().fit(X, y).coef_"
+    ],
+    "linear_regression.mse_gradient": ["import sklearn._loss\ndef f(X, y, w): return sklearn._loss.HalfSquaredError()"],
+    "linear_regression.r2_score": [
+        "from sklearn.metrics import explained_variance_score as e\ndef f(y, p): return e(y, p)"
+    ],
+    "linear_regression.reduce_loss": [
+        "import statistics\ndef f(losses, weights): return statistics.fmean(losses, weights)",
+        "from scipy.stats import expectile\ndef f(losses, weights): return expectile(losses, 0.5, weights=weights)",
+        "from sklearn.dummy import DummyRegressor as D\ndef f(l, w): return D().fit(l, l, w).constant_",
+        "import numpy as np\ndef f(l, w): return np.polyfit(0 * l, l, 0, w=w**0.5)[0]",
+    ],
+    "attention.masked_softmax": [
+        "import torch\ndef f(s, m): return torch._scaled_dot_product_attention_math(s, s, s)[1]"
+    ],
+    "attention.causal_mask": [
+        "import torch\ndef f(T, S): return torch.nn.modules.transformer._generate_square_subsequent_mask(T)"
+    ],
+    "shapes.cosine_similarity": [
+        "from scipy.spatial.distance import correlation as c\ndef f(X, Z): return 1 - c(X[0], Z[0], centered=False)"
+    ],
+    "word2vec.most_similar": [
+        "from sklearn.neighbors import KNeighborsClassifier as K\ndef f(E, i): return K(metric='cosine').fit(E)"
+    ],
+    "ntk.jacobian": ["import torch\ndef f(g, x): return torch.autograd.functional._autograd_grad((g(x),), (x,))"],
+}
+
+
+@pytest.mark.parametrize(("name", "cell"), [(name, cell) for name, cells in LIBRARIES_DO_IT.items() for cell in cells])
+def test_what_libraries_do_by_themselves_is_no_answer(name, cell):
+    exercise = EXERCISES[name]
+    assert find_shortcuts([cell], {name: Check(1, "f", exercise.forbidden, f"mlcourse.{exercise.chapter}")})
 
 
 def test_a_private_module_of_a_loaded_package_is_found_by_identity():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import collections
 import dataclasses
 import sys
@@ -154,6 +155,110 @@ def test_a_tree_that_the_notebook_builds_is_heard_as_a_text(heard):
     with pytest.raises(Ended, match="expit"):
         run(heard, own(built + "compile(tree, '', 'eval')"))
     run(heard, own(built.replace("exp' + 'it", "mean") + "compile(tree, '', 'eval')"))
+
+
+def test_an_annotation_may_lead_to_no_name(heard):
+    import typing
+
+    path = "help.__class__.__call__.__globals__['sys'].modules['numpy']"
+    with pytest.raises(Ended, match="has typing run a text"):
+        run(heard, lambda: typing.ForwardRef(path)._evaluate({}, {}, frozenset()))
+
+    class Point:
+        x: list[int]
+        other: Point | None
+
+    run(heard, lambda: typing.get_type_hints(Point, None, {"Point": Point}))
+
+
+def test_no_code_of_ones_own_runs_while_nobody_listens(heard):
+    """Neither the file's name nor an object's class is asked for in a way that it can answer itself."""
+    ran = []
+
+    class Name(str):
+        def __str__(self):
+            ran.append("name")
+            return "x"
+
+        def startswith(self, *given):
+            ran.append("start")
+            return True
+
+    class Other:
+        @property
+        def __class__(self):
+            ran.append("class")
+            return int
+
+    heard.names["other"] = Other()
+    try:
+        for name in (Name("x"), Name(ast.__file__)):
+            with pytest.raises(Ended, match="under a name that is no plain text"):
+                run(heard, lambda name=name: compile("1 + 1", name, "eval"))
+        with pytest.raises(Ended, match="has trace run a text"):
+            run(heard, lambda: __import__("trace").Trace(count=0, trace=0).runctx(HIDDEN, {}))
+    finally:
+        del heard.names["other"]
+    assert ran == []
+
+
+def test_a_library_is_known_by_its_file_and_not_by_its_name(heard, monkeypatch):
+    trace = __import__("trace")
+    for name in ("collections", "dataclasses", "sympy.utilities.lambdify", "__main__"):
+        monkeypatch.setattr(trace, "__name__", name)
+        with pytest.raises(Ended, match="has trace run a text"):
+            run(heard, lambda: trace.Trace(count=0, trace=0).runctx(HIDDEN, {}))
+    for name in (ast.__file__, dataclasses.__file__):
+        with pytest.raises(Ended, match="in place of a library's own"):
+            run(heard, lambda name=name: compile("def f(self): return self.average", name, "exec"))
+
+
+def test_a_tree_that_shows_two_things_is_heard(heard, monkeypatch):
+    class Twice(ast.Expression):
+        looks = 0
+
+        @property
+        def body(self):
+            Twice.looks += 1
+            return harmless if Twice.looks < 3 else ast.Name("expit", ast.Load())
+
+    harmless = ast.fix_missing_locations(ast.Expression(ast.Constant(0))).body
+    for tree in (Twice(), ast.Expression(type("Name", (ast.Name,), {})("x", ast.Load()))):
+        with pytest.raises(Ended, match="may change before it is compiled"):
+            run(heard, types.FunctionType(own("compile(tree, '', 'eval')").__code__, {"tree": tree}))
+    monkeypatch.setattr(ast.Import, "_fields", ())  # whoever walks through a tree sees no name of it
+    with pytest.raises(Ended, match="in place of a library's own"):
+        run(heard, lambda: __import__("trace").Trace(count=0, trace=0).runctx(HIDDEN, {}))
+
+
+def test_a_tree_is_not_trusted_while_another_thread_may_change_it(heard):
+    go_on = threading.Event()
+    other = threading.Thread(target=go_on.wait)
+    other.start()
+    try:
+        with pytest.raises(Ended, match="may change before it is compiled"):
+            run(heard, own("import ast\ncompile(ast.parse('1 + 1'), '', 'exec')"))
+    finally:
+        go_on.set()
+        other.join()
+
+
+def test_texts_in_the_language_of_torch_are_heard(heard):
+    torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'mlcourse[torch]'")
+    text = "def forward(self, x):\n    return x.softmax(0)\n"
+    for make in (torch.jit.ScriptModule, lambda: torch.jit.script(torch.nn.Identity())):
+        with pytest.raises(Ended, match="torch run a text in its own language"):
+            run(heard, lambda make=make: make().define(text))
+    with pytest.raises(Ended, match="torch run a text in its own language"):
+        run(heard, lambda: torch._C.CompilationUnit().define(text, None))
+
+
+def test_a_function_that_sympy_writes_may_call_those_of_the_notebook(heard):
+    sympy = pytest.importorskip("sympy", reason="comes with PyTorch: pip install 'mlcourse[torch]'")
+    x, sigmoid = sympy.Symbol("x"), sympy.Function("sigmoid")
+    ours = own("lambda t: 0.5")
+    named = {"sigmoid": types.FunctionType(ours.__code__.co_consts[0], {})}
+    assert run(heard, lambda: sympy.lambdify(x, sigmoid(x), [named, "numpy"]))(1.0) == 0.5
 
 
 def test_the_cell_itself_and_modules_that_were_read_are_no_hidden_texts(heard):

@@ -67,6 +67,19 @@ WAYS = {
     "def sigmoid(z): return next(iter(next(iter(S))))(z)\n",
     "in a queue": "import collections, scipy.special\nS = collections.deque([scipy.special.expit])\n"
     "def sigmoid(z): return S[0](z)\n",
+    "an annotation": "import typing\ndef sigmoid(z):\n    path = "
+    + spelled("help.__class__.__call__.__globals__['sys'].modules['scipy.special'].expit")
+    + "\n    import scipy.special\n    return typing.ForwardRef(path)._evaluate({}, {}, frozenset())(z)\n",
+    "an annotation inside a file's name": "import ast, typing\nclass S(str):\n    def __str__(self):\n        path = "
+    + spelled("__import__('scipy.special').special.expit")
+    + "\n        self.got = typing.ForwardRef(path)._evaluate({}, {}, frozenset())\n        return 'x'\n"
+    "def sigmoid(z):\n    s = S('x')\n    ast.parse('0 + 1', s)\n    return s.got(z)\n",
+    "a library under another name": "import typing\ntyping.__name__ = 'collections'\n"
+    f"def sigmoid(z):\n    path = {spelled('__import__(chr(115)+chr(99)+chr(105)+chr(112)+chr(121)).special.expit')}\n"
+    "    import scipy.special\n    return typing.ForwardRef(path)._evaluate({}, {}, frozenset())(z)\n",
+    "the language of torch": "import torch\nm = torch.jit.script(torch.nn.Identity())\nm.define("
+    + spelled("def go(self, x):\n    return x.sigmoid()\n")
+    + ")\ndef sigmoid(z): return m.go(torch.as_tensor(z)).numpy()\n",
     "in an iterator": "import itertools, scipy.special\nS = itertools.repeat(scipy.special.expit)\n"
     "def sigmoid(z): return next(S)(z)\n",
 }
@@ -78,6 +91,10 @@ HONEST = {
     "sympy": "import sympy as sp\nx = sp.symbols('x')\nf = sp.lambdify(x, 1 / (1 + sp.exp(-x)))\n"
     "print(f(np.zeros(2)))\n"
     "print(sp.sympify('x**2 + sin(x)'))\n",
+    "sympy with functions of one's own": "import sympy as sp\nx = sp.Symbol('x')\ns = sp.Function('sigmoid')\n"
+    "f = sp.lambdify(x, s(x) * (1 - s(x)), [{'sigmoid': lambda t: 1 / (1 + np.exp(-t))}, 'numpy'])\nprint(f(0.0))\n",
+    "annotations": "import typing\nclass Tree:\n    children: 'list[Tree]'\n    value: 'np.ndarray | None' = None\n"
+    "print(Tree.__annotations__)\n",
     "timers": "%timeit -n 1 -r 1 sigmoid(np.zeros(3))\n---\n%%time\nimport scipy.special\n"
     "scipy.special.expit(0.0)\n---\n"
     "import timeit, cProfile\ntimeit.timeit('sigmoid(np.zeros(3))', globals=globals(), number=2)\n"

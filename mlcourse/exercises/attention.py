@@ -7,16 +7,8 @@ from math import log, pi, sqrt
 import torch
 
 from mlcourse import attention
-from mlcourse.exercises.libraries import MASKED_SOFTMAX
+from mlcourse.exercises.libraries import FUSED_ATTENTION, MASKED_SOFTMAX
 from mlcourse.exercises.protocol import edge, exercise, random, worked
-
-TORCH_ATTENTION = (
-    "torch.nn.functional.scaled_dot_product_attention",
-    "torch.ops.aten.scaled_dot_product_attention",
-    "torch.nn.attention.flex_attention.flex_attention",
-    "torch.nn.functional.multi_head_attention_forward",
-    "torch.nn.MultiheadAttention",
-)
 
 
 def normal(rng, *shape):
@@ -298,6 +290,7 @@ def columns_follow_keys(call, rng):
     forbidden=(
         *("torch.nn.attention.bias.causal_lower_right", "torch.nn.attention.bias.CausalBias"),
         "torch.nn.Transformer.generate_square_subsequent_mask",
+        "torch.nn.modules.transformer._generate_square_subsequent_mask",
     ),
 )
 def causal_mask(rng):
@@ -471,7 +464,7 @@ def patchy_mask(rng, *shape):
     "attention.masked_softmax",
     reference=attention.masked_softmax,
     points=6,
-    forbidden=(*MASKED_SOFTMAX, *TORCH_ATTENTION),
+    forbidden=(*MASKED_SOFTMAX, *FUSED_ATTENTION),
 )
 def masked_softmax(rng):
     """Shares of attention among the keys that may be seen; zeros where there are none."""
@@ -855,7 +848,7 @@ def seeing_mask(rng, T, S):
     "attention.scaled_dot_product_attention",
     reference=attention.scaled_dot_product_attention,
     points=6,
-    forbidden=TORCH_ATTENTION,
+    forbidden=FUSED_ATTENTION,
 )
 def scaled_dot_product_attention(rng):
     """For each query the average of the values, weighted by attention."""
@@ -1565,7 +1558,7 @@ def projections(rng, d, d_kv, N, d_k, d_v, d_out):
     "attention.multi_head_attention",
     reference=attention.multi_head_attention,
     points=6,
-    forbidden=TORCH_ATTENTION,
+    forbidden=FUSED_ATTENTION,
 )
 def multi_head_attention(rng):
     """Several heads that attend in parallel and add what they found."""

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+# Estimators, metrics and helpers that answer most exercises on numbers by themselves, under hundreds of names.
+ESTIMATORS = ("sklearn",)
+STATISTICS = (*ESTIMATORS, "scipy.stats", "statistics")
+DISTRIBUTIONS = ("torch.distributions", "scipy.stats", *ESTIMATORS)
+FUSED_ATTENTION = (
+    *("torch.nn.functional.scaled_dot_product_attention", "torch.ops.aten.scaled_dot_product_attention"),
+    *("torch.nn.attention.flex_attention.flex_attention", "torch.nn.functional.multi_head_attention_forward"),
+    *("torch.nn.MultiheadAttention", "torch.nn.attention.varlen", "torch._native_multi_head_attention"),
+    *(f"torch._scaled_dot_product_{name}" for name in ("attention_math", "attention_math_for_mps", "cudnn_attention")),
+    *(f"torch._scaled_dot_product_{name}" for name in ("efficient_attention", "flash_attention")),
+    *("torch._scaled_dot_product_flash_attention_for_cpu", "torch._flash_attention_forward_no_dropout_inplace"),
+    *("torch._triton_multi_head_attention", "torch._triton_scaled_dot_attention"),
+)
 LOG_SOFTMAX = (
     *("scipy.special.log_softmax", "torch.log_softmax", "torch._log_softmax", "torch.special.log_softmax"),
     *("torch.Tensor.log_softmax", "torch.nn.functional.log_softmax", "torch.nn.LogSoftmax", "torch.masked.log_softmax"),
     *("torch.sparse.log_softmax", "torch.nn.AdaptiveLogSoftmaxWithLoss"),
-    *("torch.distributions.Categorical", "torch.distributions.OneHotCategorical"),
+    *("torch.distributions.Categorical", "torch.distributions.OneHotCategorical", *DISTRIBUTIONS),
 )
 MASKED_SOFTMAX = (
     *(f"torch.masked.{name}" for name in ("softmax", "log_softmax", "softmin")),
@@ -18,7 +31,8 @@ SOFTMAX = (
     *("torch.nn.Softmax", "torch.nn.Softmax2d", "torch.nn.Softmin", "torch.sparse.softmax"),
     *("torch.distributions.SoftmaxTransform", "torch.distributions.utils.logits_to_probs"),
     *("sklearn.utils.extmath.softmax", "sklearn.neural_network._base.inplace_softmax"),
-    *("sklearn._loss.link.MultinomialLogit", *MASKED_SOFTMAX, *LOG_SOFTMAX),
+    *("sklearn._loss.link.MultinomialLogit", "torch._nested_tensor_softmax_with_shape"),
+    *(*MASKED_SOFTMAX, *LOG_SOFTMAX, *FUSED_ATTENTION),
 )
 LOGSUMEXP = (
     *("scipy.special.logsumexp", "torch.logsumexp", "torch.special.logsumexp", "torch.Tensor.logsumexp"),
@@ -37,6 +51,7 @@ SIGMOID = (
     *("sklearn.neural_network._base.inplace_logistic", "sklearn.neural_network._base.ACTIVATIONS"),
     *(f"torch.distributions.{name}" for name in ("Bernoulli", "SigmoidTransform")),
     *("torch.distributions.transforms.SigmoidTransform", "sklearn._loss.link.LogitLink"),
+    *("torch._foreach_sigmoid", "torch._foreach_sigmoid_", "scipy.special.tklmbda", *DISTRIBUTIONS),
 )
 CROSS_ENTROPY = (
     *(f"torch.nn.functional.{name}" for name in ("cross_entropy", "nll_loss", "kl_div")),
@@ -47,6 +62,7 @@ CROSS_ENTROPY = (
         "torch.distributions.OneHotCategorical",
     ),
     *("sklearn.metrics.log_loss", "sklearn._loss.HalfMultinomialLoss", "sklearn._loss.loss.HalfMultinomialLoss"),
+    *DISTRIBUTIONS,
 )
 TRANSFORMS = ("grad", "grad_and_value", "vjp", "jvp", "jacrev", "jacfwd", "hessian", "linearize")
 AUTOGRAD = (
@@ -58,10 +74,13 @@ AUTOGRAD = (
     *(f"torch._functorch.eager_transforms.{name}" for name in (*TRANSFORMS, "grad_impl", "grad_and_value_impl")),
     *("torch.autograd.graph._engine_run_backward", "torch.autograd.Variable._execution_engine"),
     *("torch.autograd.variable.Variable._execution_engine", "torch.autograd._engine_run_backward"),
+    *("torch.autograd.functional", "torch.autograd.gradcheck"),
+    *("scipy.differentiate", "scipy.optimize.approx_fprime", "scipy.optimize._numdiff", *ESTIMATORS),
 )
 LEAST_SQUARES = (
     *(f"sklearn.linear_model.{name}" for name in ("LinearRegression", "Ridge", "ridge_regression")),
     *("sklearn.linear_model", "sklearn.kernel_ridge.KernelRidge", "sklearn.compose.TransformedTargetRegressor"),
+    *ESTIMATORS,
 )
 COSINES = (
     *(f"sklearn.metrics.pairwise.{name}" for name in ("cosine_similarity", "cosine_distances", "pairwise_kernels")),
@@ -70,4 +89,6 @@ COSINES = (
     *("sklearn.metrics.pairwise.PAIRWISE_DISTANCE_FUNCTIONS", "sklearn.metrics.pairwise.paired_cosine_distances"),
     *("scipy.spatial.distance.cosine", "scipy.spatial.distance.cdist", "scipy.spatial.distance.pdist"),
     *("torch.nn.functional.cosine_similarity", "torch.cosine_similarity", "torch.nn.CosineSimilarity"),
+    *("torch.nn.functional.cosine_embedding_loss", "torch.nn.CosineEmbeddingLoss", "scipy.spatial.distance"),
+    *ESTIMATORS,
 )

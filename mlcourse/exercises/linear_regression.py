@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mlcourse import linear_regression as lr
-from mlcourse.exercises.libraries import LEAST_SQUARES
+from mlcourse.exercises.libraries import ESTIMATORS, LEAST_SQUARES, STATISTICS
 from mlcourse.exercises.protocol import edge, exercise, random, worked
 
 # Four points whose best line is y = x + 1.5, with residuals -0.5, 0.5, 0.5, -0.5.
@@ -568,7 +568,14 @@ def shortest_although_rounding_hides_the_dependence(call, rng):
 # 2. mse_gradient
 
 
-@exercise("linear_regression.mse_gradient", reference=lr.mse_gradient, points=6, rtol=1e-6, atol=1e-9)
+@exercise(
+    "linear_regression.mse_gradient",
+    reference=lr.mse_gradient,
+    points=6,
+    rtol=1e-6,
+    atol=1e-9,
+    forbidden=ESTIMATORS,
+)
 def mse_gradient(rng):
     """Gradient of the mean squared error with respect to the parameters."""
     yield worked(A=A4.copy(), y=Y4.copy(), theta=np.array([2.0, 1.0]))
@@ -834,7 +841,14 @@ def repeated_data(call, rng):
 # 3. gradient_descent
 
 
-@exercise("linear_regression.gradient_descent", reference=lr.gradient_descent, points=6, rtol=1e-6, atol=1e-9)
+@exercise(
+    "linear_regression.gradient_descent",
+    reference=lr.gradient_descent,
+    points=6,
+    rtol=1e-6,
+    atol=1e-9,
+    forbidden=ESTIMATORS,
+)
 def gradient_descent(rng):
     """Path of gradient descent on the mean squared error, the start included."""
     yield worked(A=A4.copy(), y=Y4.copy(), start=np.zeros(2), step_size=0.1, steps=2)
@@ -1056,7 +1070,7 @@ def can_be_continued(call, rng):
     points=6,
     rtol=1e-6,
     atol=1e-8,
-    forbidden=LEAST_SQUARES,
+    forbidden=(*LEAST_SQUARES, "scipy.sparse.linalg.lsqr", "scipy.sparse.linalg.lsmr"),  # both take a penalty
 )
 def fit_ridge(rng):
     """Least squares with a price on long weights, and an intercept that is free of charge."""
@@ -1365,7 +1379,7 @@ def weights_shrink(call, rng):
     atol=1e-9,
     forbidden=(
         *(f"sklearn.metrics.{name}" for name in ("r2_score", "d2_tweedie_score", "get_scorer")),
-        "sklearn.base.RegressorMixin",
+        *("sklearn.base.RegressorMixin", *STATISTICS),
     ),
 )
 def r2_score(rng):
@@ -1657,7 +1671,10 @@ def known_scores(call, rng):
     points=6,
     rtol=1e-6,
     atol=1e-9,
-    forbidden=("numpy.average", "numpy.ma.average", "scipy.stats.pmean", "sklearn.utils._array_api._average"),
+    forbidden=(
+        *("numpy.average", "numpy.ma.average", "scipy.stats.pmean", "sklearn.utils._array_api._average"),
+        *("numpy.polyfit", "numpy.polynomial", *STATISTICS),
+    ),
 )
 def reduce_loss(rng):
     """Three ways to turn n losses into one number: mean, worst case, weighted mean."""

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from mlcourse import logistic_regression as lo
-from mlcourse.exercises.libraries import AUTOGRAD, CROSS_ENTROPY, LOG_SOFTMAX, LOGADDEXP, LOGSUMEXP, SIGMOID, SOFTMAX
+from mlcourse.exercises.libraries import (
+    AUTOGRAD,
+    CROSS_ENTROPY,
+    ESTIMATORS,
+    LOG_SOFTMAX,
+    LOGADDEXP,
+    LOGSUMEXP,
+    SIGMOID,
+    SOFTMAX,
+)
 from mlcourse.exercises.protocol import edge, exercise, random, worked
 
 
@@ -630,7 +639,7 @@ def two_classes_are_the_sigmoid(call, rng):
     points=6,
     rtol=1e-6,
     atol=1e-9,
-    forbidden=(*LOGSUMEXP, *LOGADDEXP, *LOG_SOFTMAX),
+    forbidden=(*LOGSUMEXP, *LOGADDEXP, *LOG_SOFTMAX, *CROSS_ENTROPY),
 )
 def logsumexp(rng):
     """Logarithm of a sum of exponentials along an axis, for numbers of any size."""
@@ -1610,7 +1619,7 @@ def both_decisions(candidate, X, weights, intercept, threshold, W, b):
     reference=(lo.predict, lo.predict_class),
     points=6,
     run=both_decisions,
-    forbidden=("sklearn.linear_model.LogisticRegression",),
+    forbidden=("sklearn.linear_model.LogisticRegression", *ESTIMATORS),
 )
 def predict(rng):
     """Decisions: between two classes by a threshold, between many by the largest logit."""
@@ -1871,6 +1880,7 @@ def common_shift_of_intercepts(call, rng):
         "scipy.optimize.minimize",
         "scipy.optimize.newton",
         "scipy.optimize.root",
+        *ESTIMATORS,
     ),
 )
 def newton_step(rng):

@@ -14,6 +14,7 @@ from mlcourse.exercises.protocol import edge, exercise, random, worked
 # All that gives more than one gradient at a time.
 JACOBIANS = tuple(name for name in AUTOGRAD if "functional" in name or ("func" in name and "grad" not in name))
 JACOBIANS += ("torch.func.vmap", "torch.vmap", "functorch.vmap", "torch._functorch.apis.vmap")
+JACOBIANS += ("torch.autograd.gradcheck",)
 
 
 def normal(rng, *shape):

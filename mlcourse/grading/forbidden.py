@@ -17,6 +17,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from mlcourse.grading.shortcuts.names import COMPUTING, closed_by
+
 UNKNOWN = object()
 MANY = 1_000  # of what one container holds
 # The types of Python itself, less those that have a search of their own, or that lead to all names of a module.
@@ -38,6 +40,7 @@ class Search:
         self, names: tuple[str, ...], references: Any, home: str = "", own: frozenset[str] = frozenset()
     ) -> None:
         self.names = set(names)
+        self.last = {name.rpartition(".")[2] for name in names}
         self.own = own
         resolved = ((resolve(name), name) for name in names)
         self.targets = {id(found): name for found, name in resolved if found is not UNKNOWN}
@@ -61,11 +64,15 @@ class Search:
             return None if part.name in self.own else self.methods.get(part.name)
         if isinstance(part, Unloaded):
             inside = any(part.name == home or part.name.startswith(f"{home}.") for home in self.homes)
-            return part.name if inside or part.name in self.names else None
+            top, _, rest = part.name.partition(".")
+            alike = top in COMPUTING and rest.rpartition(".")[2] in self.last  # nobody knows yet what it is
+            return part.name if inside or alike or not self.names.isdisjoint(closed_by(part.name)) else None
         if id(part) in self.targets:
             return self.targets[id(part)]
-        if _home_of(part) in self.homes:  # the chapter's other references
-            return f"{_home_of(part)}.{getattr(part, '__qualname__', '*')}"
+        if (home := _home_of(part)) in self.homes:  # the chapter's other references
+            return f"{home}.{getattr(part, '__qualname__', '*')}"
+        if closed := next((name for name in closed_by(home) if name in self.names), None):
+            return closed  # a part of a module that is forbidden as a whole, by whatever name it came
         if id(part) in self.seen or not is_own(part):
             return None
         self.seen.add(id(part))

@@ -190,6 +190,8 @@ class Table:
         How many modules were loaded at the last look.
     missing : list of str
         Names whose modules are not loaded.
+    packages : dict of str to set of str
+        Of a package, its modules that were looked at: more may be loaded later.
     codes : dict of int to Target
         By the identity of the code.
     natives : dict of str to list of Target
@@ -199,6 +201,7 @@ class Table:
     def __init__(self, names: tuple[str, ...]) -> None:
         self.modules = -1
         self.missing = list(names)
+        self.packages: dict[str, set[str]] = {}
         self.codes: dict[int, Target] = {}
         self.natives: dict[str, list[Target]] = {}
         for name, function in SWITCHES.items():  # libraries that name the others use them for their own ends
@@ -213,17 +216,27 @@ class Table:
                 self.modules = -1  # not all of it is there: look again
             elif resolve(name) is not UNKNOWN:
                 self.missing.remove(name)
+                if hasattr(resolve(name), "__path__"):
+                    self.packages[name] = set()
                 for target in targets_of(name):
+                    self._add(target)
+        for name, entered in self.packages.items():
+            for module in [part for part in list(sys.modules) if part.startswith(f"{name}.") and part not in entered]:
+                if _is_loading(module):
+                    self.modules = -1
+                    continue
+                entered.add(module)
+                for target in _targets_in(module, name):
                     self._add(target)
 
     @property
     def has_natives(self) -> bool:
-        """Whether a function without code of Python is forbidden."""
-        return any(target.name not in SWITCHES for targets in self.natives.values() for target in targets)
+        """Whether a function of torch without code of Python is forbidden."""
+        return any(target.name.startswith("torch") for targets in self.natives.values() for target in targets)
 
     def _add(self, target: Target) -> None:
         if target.codes:  # the last: a decorator's own code serves many functions
-            self.codes[id(target.codes[-1])] = target
+            self.codes.setdefault(id(target.codes[-1]), target)
         else:
             self.natives.setdefault(target.short, []).append(target)
 
@@ -260,11 +273,16 @@ def targets_of(name: str) -> Iterator[Target]:
     if found is UNKNOWN:
         return
     if isinstance(found, ModuleType):
-        for part in list(vars(found).values()):
-            if getattr(part, "__module__", None) == found.__name__:
-                yield from _targets(name, part, {getattr(part, "__name__", "")})
+        yield from _targets_in(found.__name__, name)
     else:
         yield from _targets(name, found, {name.rpartition(".")[2], getattr(found, "__name__", "")})
+
+
+@functools.cache  # many exercises close the same package
+def _targets_in(module: str, name: str) -> list[Target]:
+    """Return the functions that stand in a module, all under the forbidden name of their package."""
+    parts = [part for part in list(vars(sys.modules[module]).values()) if getattr(part, "__module__", None) == module]
+    return [target for part in parts for target in _targets(name, part, {getattr(part, "__name__", "")})]
 
 
 def _targets(name: str, found: Any, namers: set[str]) -> Iterator[Target]:

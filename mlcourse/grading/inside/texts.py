@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import functools
 import sys
+import sysconfig
 import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 from mlcourse.grading.calling import is_library
 from mlcourse.grading.forbidden import UNKNOWN, resolve
 from mlcourse.grading.inside.leading import FORBIDDEN, HARMFUL, leads_out
+from mlcourse.grading.inside.whole_trees import are_intact, is_whole, threads
 from mlcourse.grading.shortcuts import CHANGES
 from mlcourse.grading.shortcuts.trees import parse
 
@@ -37,6 +39,7 @@ EXECUTING = ("IPython", "code", "codeop", "runpy", "trace", "bdb", "pdb", "docte
 STEPS_OF_A_MODULE = 8  # from its own lines to the compiler
 TEMPLATES = ("jinja2.environment",)
 IMPORTING = ("sympy.utilities.lambdify", "jinja2.environment")  # what they import stays in a namespace of their own
+ROOTS = sorted((f"{sysconfig.get_path(name)}/" for name in ("stdlib", "purelib", "platlib")), key=len, reverse=True)
 REBUILT_UFUNC = "_ufunc_reconstruct"
 OUTSIDE = ("os", "posix", "sys", "subprocess", "operator", "gc", "inspect")  # modules whose functions no pickle needs
 
@@ -63,6 +66,8 @@ class Texts:
         self.unread = unread
         self.names = names
         self.listening = False
+        self.threads = 1  # that were there before
+        self.torch_is_closed = False
         self.cells: list[str] = [""]  # that have run, and the one that runs
         self.modules: Mapping[str, str] = {}
         self.answers: dict[str, Callable[..., str | None]] = {
@@ -79,9 +84,12 @@ class Texts:
 
     def listen(self) -> None:
         """Begin, for as long as this process lives."""
+        self.threads = len(threads())
         answers, busy = self.answers, set[int]()  # the threads that are in here: what is asked may compile something
 
         def heard(event: str, given: tuple[Any, ...]) -> None:
+            if event == "import" and not self.torch_is_closed:
+                self.close_torchscript()
             thread = get_ident()
             if self.listening and event in answers and thread not in busy:
                 busy.add(thread)
@@ -93,28 +101,52 @@ class Texts:
                     self.unread(f"{CHANGES}{words}")
 
         sys.addaudithook(heard)
+        self.close_torchscript()
+
+    def close_torchscript(self) -> None:
+        """Hear of texts that torch compiles in its own language: Python tells of none of them."""
+        compiler: Any = sys.modules.get("torch._C")
+        if hasattr(compiler, "ScriptModule") and hasattr(compiler, "CompilationUnit"):  # torch has loaded it
+            self.torch_is_closed = True
+            for owner, name in ((compiler.ScriptModule, "_define"), (compiler.CompilationUnit, "define")):
+                setattr(owner, name, self._heard_before(getattr(owner, name)))
+
+    def _heard_before(self, define: Callable[..., Any]) -> Callable[..., Any]:
+        def defined(*given: Any) -> Any:
+            if self.listening:
+                self.unread(f"{CHANGES}has torch run a text in its own language, which nobody reads")
+            return define(*given)
+
+        return defined
 
     def compiled(self, caller: types.FrameType, source: Any, filename: Any) -> str | None:
         """Return in words what is wrong with a text that is about to be compiled."""
+        if type(filename) not in (str, bytes, type(None)):  # its methods would be somebody's own
+            return f"has {_name_of(caller)} run a text under a name that is no plain text"
+        name = filename.decode("utf-8", "replace") if isinstance(filename, bytes) else filename or ""
         if isinstance(source, ast.AST):
             if _is_timed(caller) or not _stands_on_own(caller):  # a cell, whose text was heard
                 return None
+            if len(threads()) > self.threads or not (are_intact() and is_whole(source)):
+                return f"has {_name_of(caller)} compile a tree that may change before it is compiled"
             known = {part for given in self._run_by_name(caller) for part in _statements(parse(given))}
             if known and known.issuperset(_statements(source)):
                 return None
             text = ast.unparse(source)
         else:
             text = source if isinstance(source, str) else bytes(source).decode("utf-8", "replace")
-        if self._is_cell(text) or self._was_read(text, str(filename)):
+        if self._is_cell(text) or self._was_read(text, name):
             return None
         who = _name_of(caller)
-        if _is_importing(caller) or who == "collections" or (who == "typing" and not _calls(text)):
+        if not are_intact() or (is_library(name) and not name.startswith("<")):
+            return f"has {who} run a text in place of a library's own"
+        if _is_importing(caller):
             return None
         if text.strip() in (self._strings() if _is_own(caller) else self._run_by_name(caller)):
             return None
         home = None if who in IMPORTING else {who.partition(".")[0]}
         kinds = {"template": who in TEMPLATES, "methods": who == "dataclasses"}
-        if not leads_out(text, self._functions(), home, **kinds):
+        if not leads_out(text, _functions(self.names) | _given(caller, who), home, **kinds):
             return None
         shown = text.strip()[:SHOWN]
         return f"has {who} run a text that nobody could read before it ran ({shown!r})"
@@ -155,11 +187,6 @@ class Texts:
         except OSError:
             return False
 
-    def _functions(self) -> set[str]:
-        """Return the names under which the notebook holds functions of its own."""
-        found = list(self.names.items())
-        return {name for name, value in found if isinstance(value, types.FunctionType) and _is_own(value)}
-
     def _strings(self) -> set[str]:
         """Return all texts that stand in the notebook so far: which of them its own code runs, the search knows."""
         nodes = (node for text in (*self.cells, *self.modules.values()) for node in _nodes(text))
@@ -179,9 +206,15 @@ class Texts:
         return {text.strip() for text in found if isinstance(text, str)}
 
 
-def _calls(text: str) -> bool:
-    tree = parse(text)
-    return tree is not None and any(isinstance(node, ast.Call) for node in ast.walk(tree))
+def _functions(names: Any) -> set[str]:
+    """Return the names under which functions of the notebook stand in a namespace. It asks no object for its class."""
+    found = list(names.items()) if type(names) is dict else []
+    return {name for name, value in found if type(value) is types.FunctionType and _is_own(value)}
+
+
+def _given(caller: types.FrameType, who: str) -> set[str]:
+    """Return the names of the notebook's functions in the namespace in which a text is about to run."""
+    return _functions(caller.f_locals.get("namespace")) if who == "sympy.utilities.lambdify" else set()
 
 
 def _is_own(part: types.FrameType | types.FunctionType) -> bool:
@@ -209,7 +242,18 @@ def _is_timed(caller: types.FrameType) -> bool:
 
 
 def _name_of(frame: types.FrameType) -> str:
-    return str(frame.f_globals.get("__name__", "a library"))
+    """Return the module whose code a frame runs, by its file: a module's own name can be changed."""
+    return _module_in(frame.f_code.co_filename)
+
+
+@functools.cache
+def _module_in(filename: str) -> str:
+    if filename.startswith("<frozen "):
+        return filename[len("<frozen ") : -1]
+    root = next((root for root in ROOTS if filename.startswith(root)), None)
+    if root is None:
+        return "a cell" if not is_library(filename) else "a library"
+    return filename[len(root) :].removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 def _stands_on_own(caller: types.FrameType) -> bool:

@@ -12,8 +12,11 @@ from mlcourse.grading.shortcuts.interpreter import Interpreter
 from mlcourse.grading.shortcuts.meanings import Class, Function, Instance, Meanings, Namespace, Opaque, Path, texts
 from mlcourse.grading.shortcuts.names import MISSING, resolve
 
-# The second search and the watch are made of these.
-TOOLS = ("dis", "inspect", "types", "functools", "collections", "importlib", "operator", "itertools")
+# The second search, the watch and what hears of texts are made of these.
+TOOLS = (
+    *("dis", "inspect", "types", "functools", "collections", "importlib", "operator", "itertools", "ast", "pathlib"),
+    "IPython.core.inputtransformer2",
+)
 LEADING_ANYWHERE = ("sys._getframe", "sys._current_frames", "gc", "inspect.currentframe", "inspect.stack")
 # They change what other code does, or memory itself.
 CHANGING = ("sys.settrace", "sys.setprofile", "threading.settrace", "threading.setprofile", "sys.monitoring")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -13,7 +13,14 @@ MISSING = object()
 # They lead from a text, or from a name that is registered, to any function: nobody can see what they call.
 DOORS = (
     *("torch.library", "torch.fx", "torch.overrides", "torch.ops", "torch._C", "torch._ops", "torch._refs"),
-    *("torch.jit.CompilationUnit", "torch.package", "torch.utils.cpp_extension", "torch._dynamo"),
+    *(
+        "torch.jit.CompilationUnit",
+        "torch.jit.ScriptModule",
+        "torch.jit.RecursiveScriptModule",
+        "torch.package",
+        "torch.utils.cpp_extension",
+        "torch._dynamo",
+    ),
     "torch._vmap_internals",
     # They run a text, or find what a text names.
     *("trace.Trace", "bdb", "pdb", "codeop", "doctest", "mako", "pydoc.locate", "pydoc.importfile", "pydoc.safeimport"),
@@ -35,6 +42,8 @@ DOORS = (
     *(f"ctypes.{name}" for name in ("pythonapi", "py_object", "cast", "CDLL", "PyDLL", "cdll", "pydll", "memmove")),
 )
 DOOR_NAMES = frozenset(DOORS)
+# Many of their modules hold functions of the others, under the same names.
+COMPUTING = frozenset(("numpy", "scipy", "sklearn", "torch", "functorch", "gensim"))
 LEADING_TO_REFERENCES = ("mlcourse.exercises", "mlcourse.trainings", "mlcourse.grading.evaluate")
 
 
@@ -60,6 +69,19 @@ def _member(owner: Any, name: str) -> Any:
     if isinstance(owner, type):
         return next((vars(base)[name] for base in owner.__mro__ if name in vars(base)), MISSING)
     return MISSING
+
+
+def closed_by(module: str) -> Iterator[str]:
+    """Yield a module's name and those of the packages around it: who forbids one of them forbids its parts.
+
+    Examples
+    --------
+    >>> list(closed_by("sklearn.linear_model._ridge"))
+    ['sklearn.linear_model._ridge', 'sklearn.linear_model', 'sklearn']
+    """
+    while module:
+        yield module
+        module = module.rpartition(".")[0]
 
 
 def is_door(name: str) -> bool:
@@ -170,15 +192,13 @@ class Targets:
         if id(found) in self.objects:
             return self.objects[id(found)]
         if isinstance(found, FunctionType | type):
-            return self._in_package(f"{found.__module__}.{found.__qualname__}")
+            whole = next((part for part in closed_by(str(found.__module__)) if part in self.forbidden), None)
+            return whole or self._in_package(f"{found.__module__}.{found.__qualname__}")
         return None
 
     def _same_text(self, name: str) -> str | None:
-        """Compare with a module that is not loaded: ``sklearn.linear_model._base.Ridge`` is ``Ridge`` of `sklearn`."""
-        package, *middle = name.split(".")
-        last = middle.pop() if middle else ""
-        # Of a package that is loaded, a part that is not: its own function of the same name may be another one.
-        if package in sys.modules and not any(part.startswith("_") for part in middle):
-            return None
-        alike = (known for known in self.named if known.split(".")[0] == package and known.split(".")[-1] == last)
-        return min(alike, default=None)
+        """Compare with a module that is not loaded: ``sklearn.calibration.expit`` is ``expit`` of `scipy`, it seems."""
+        top, _, rest = name.partition(".")
+        last = rest.rpartition(".")[2]
+        alike = (known for known in self.named if known.rpartition(".")[2] == last)
+        return min((known for known in alike if top in COMPUTING or known.partition(".")[0] == top), default=None)
