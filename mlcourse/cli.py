@@ -55,3 +55,7 @@ def score_table(result: NotebookReport) -> str:
     rows.append(["total", "", points(result.score), points(result.max_score), ""])
     table = tabulate(rows, headers=["exercise", "status", "points", "of", "known mistake"], disable_numparse=True)
     return f"{table}\n\n{result.by_hand.sentence}" if result.by_hand.sentence else table
+
+
+if __name__ == "__main__":
+    main()

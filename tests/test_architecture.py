@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import builtins
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from mlcourse.exercises.catalogue import catalogue, chapters
+from mlcourse.exercises.catalogue import catalogue, chapters, find
 from mlcourse.exercises.protocol import call_candidate
 from mlcourse.grading.declarations import uses_of
 from mlcourse.grading.sandbox.remote import run_source
@@ -19,7 +20,7 @@ from mlcourse.grading.sandbox.view import SEEN
 
 PACKAGE = Path(__file__).resolve().parent.parent / "mlcourse"
 ARRAY_API = {"linear_regression"}  # among others
-REFERENCES = sorted(path for path in PACKAGE.glob("*.py") if not path.stem.startswith("cli"))
+REFERENCES = sorted(path for path in PACKAGE.glob("*.py") if not path.stem.startswith(("cli", "__main__")))
 
 
 def imported(path: Path) -> set[str]:
@@ -99,6 +100,27 @@ def test_numpy_chapters_work_without_torch():
 def test_a_torch_chapter_without_torch_says_what_to_install():
     done = run_without_torch("from mlcourse.exercises import find\nfind('attention.causal_mask')\n")
     assert "pip install 'mlcourse[torch]'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("package", "remedy"), [("array_api_compat", "pip install 'mlcourse'"), ("gensim", "pip install 'mlcourse[text]'")]
+)
+def test_a_chapter_without_a_package_names_an_extra_that_exists(package, remedy, monkeypatch):
+    missing = ModuleNotFoundError(f"No module named {package!r}", name=package)
+
+    def fails(name):
+        raise missing
+
+    monkeypatch.setattr(importlib, "import_module", fails)
+    with pytest.raises(ModuleNotFoundError, match=re.escape(f"{remedy}")):
+        find("shapes.embed")
+
+
+@pytest.mark.parametrize("module", ["mlcourse", "mlcourse.cli"])
+def test_the_command_line_is_a_module_too(module):
+    done = subprocess.run([sys.executable, "-m", module, "check", "absent.ipynb"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "absent.ipynb" in done.stderr
 
 
 def test_the_catalogue_without_torch_leaves_torch_chapters_out_with_a_warning():

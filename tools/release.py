@@ -192,6 +192,8 @@ def _is_current(name: str, course: Path, root: Path, target: Path) -> bool:
 
 def main() -> None:
     """Release every assignment into the repository's own course folder."""
+    if sys.argv[1:]:
+        sys.exit("release: it takes no arguments. It writes the student notebooks of all chapters into release/.")
     try:
         for path in release():
             print(f"student notebook  {path.relative_to(ROOT)}")

@@ -12,6 +12,8 @@ from mlcourse.exercises.protocol import Exercise
 
 INFRASTRUCTURE = {"protocol", "catalogue", "libraries"}
 
+EXTRAS = {"torch": "[torch]", "tqdm": "[torch]", "gensim": "[text]"}  # the other packages come with the course itself
+
 
 def chapters() -> list[str]:
     """Return the names of the chapters that have exercises."""
@@ -37,7 +39,7 @@ def chapter_exercises(chapter: str) -> dict[str, Exercise]:
         if error.name and not error.name.startswith("mlcourse"):
             raise ModuleNotFoundError(
                 f"The chapter {chapter!r} needs the package {error.name!r}, which is not installed. "
-                f"Install it with: pip install 'mlcourse[{error.name}]'",
+                f"Install it with: pip install 'mlcourse{EXTRAS.get(error.name, '')}'",
                 name=error.name,
             ) from error
         raise
