@@ -226,6 +226,8 @@ def test_a_tree_that_shows_two_things_is_heard(heard, monkeypatch):
     for tree in (Twice(), ast.Expression(type("Name", (ast.Name,), {})("x", ast.Load()))):
         with pytest.raises(Ended, match="may change before it is compiled"):
             run(heard, types.FunctionType(own("compile(tree, '', 'eval')").__code__, {"tree": tree}))
+    assert ast.Name.__annotations__ == {}  # which leaves something in the class
+    run(heard, types.FunctionType(own("compile(tree, '', 'eval')").__code__, {"tree": ast.parse("0", mode="eval")}))
     monkeypatch.setattr(ast.Import, "_fields", ())  # whoever walks through a tree sees no name of it
     with pytest.raises(Ended, match="in place of a library's own"):
         run(heard, lambda: __import__("trace").Trace(count=0, trace=0).runctx(HIDDEN, {}))
