@@ -634,9 +634,30 @@ def test_any_small_constant_in_the_lengths_is_recognized(constant, seed):
         X, Z = (A / np.maximum(np.linalg.norm(A, axis=1, keepdims=True), constant) for A in (X, Z))
         return X @ Z.T
 
-    for wrong in (added_to_the_product, added_to_each, raised_to_it):
+    def added_after_scaling_too(X, Z):
+        X, Z = (A / (np.abs(A).max(axis=1, keepdims=True) + constant) for A in (X, Z))
+        return X @ Z.T / (np.outer(np.linalg.norm(X, axis=1), np.linalg.norm(Z, axis=1)) + constant)
+
+    def added_to_each_after_scaling_too(X, Z):
+        X, Z = (A / (np.abs(A).max(axis=1, keepdims=True) + constant) for A in (X, Z))
+        X, Z = (A / (np.linalg.norm(A, axis=1, keepdims=True) + constant) for A in (X, Z))
+        return X @ Z.T
+
+    scaled = (added_after_scaling_too, added_to_each_after_scaling_too)
+    for wrong in (added_to_the_product, added_to_each, raised_to_it, *scaled):
         report = evaluate("shapes.cosine_similarity", wrong, seed)
         assert (report.score, report.misconception) == (0, "constant_in_the_denominator"), report.feedback
+
+
+def test_a_constant_in_the_scale_alone_is_named():
+    def added_to_the_largest_value(X, Z):
+        X, Z = (A / (np.abs(A).max(axis=1, keepdims=True) + 1e-12) for A in (X, Z))
+        lengths = np.outer(np.linalg.norm(X, axis=1), np.linalg.norm(Z, axis=1))
+        return np.divide(X @ Z.T, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+
+    report = evaluate("shapes.cosine_similarity", added_to_the_largest_value)
+    assert report.score < 6
+    assert "Nothing may be added to that value" in " ".join(report.feedback.split())
 
 
 @pytest.mark.parametrize("tolerance", [1e-12, 1e-9, 1e-6])

@@ -37,7 +37,7 @@ def cosine_similarity(rng):
     yield edge(X=np.array([[-3.0]]), Z=np.array([[2.0], [-5.0], [0.0]]))
     X = rng.standard_normal((3, 4))
     yield edge(X=X, Z=np.concatenate([5 * X, -0.5 * X]))
-    yield edge(X=1e-30 * rng.standard_normal((2, 3)), Z=rng.standard_normal((4, 3)))
+    yield edge(X=1e-60 * rng.standard_normal((2, 3)), Z=rng.standard_normal((4, 3)))
 
 
 def lengths(X, axis=1):
@@ -153,8 +153,8 @@ def one_length_for_the_whole_table_nan(X, Z):
 
 
 @cosine_similarity.misconception(
-    "You add a small constant before you divide, or raise short lengths to it. Rows may be as short as 1e-200, and "
-    "then the constant decides the result. Treat a length of exactly 0 by itself instead."
+    "You add a small constant to a length or to a largest value before you divide, or raise short ones to it. Rows may "
+    "be as short as 1e-200, and then the constant decides the result. Treat a divisor of exactly 0 by itself instead."
 )
 def constant_in_the_denominator(X, Z):
     return X @ Z.T / (lengths(X) * lengths(Z).T + 1e-12)
@@ -290,7 +290,8 @@ def rotation_does_not_count(call, rng):
 
 @cosine_similarity.always(
     "Rows of huge numbers (1e200) and of tiny ones (1e-200) have cosines too. Their squares overflow to infinity or "
-    "vanish: divide each row by its largest absolute value before you square."
+    "vanish: divide each row by its largest absolute value before you square. Nothing may be added to that value, as "
+    "1e-12 is more than all of a tiny row; replace it by 1 where it is exactly 0."
 )
 def huge_and_tiny_rows(call, rng):
     X, Z = rng.standard_normal((3, 4)), rng.standard_normal((5, 4))
@@ -1330,6 +1331,18 @@ def bias_through_the_product(weights, biases):
     for W_next, b_next in zip(weights[1:], biases[1:], strict=True):
         W = W @ W_next
         b = b @ W + b_next
+    return W, b
+
+
+@collapse_linear_layers.misconception(
+    "You go through the layers from the back, and replace W one line too early. b_r passes the layers BEHIND its own: "
+    "it must meet the W of before this step, b = b_r @ W + b, and only then W = W_r @ W."
+)
+def weights_replaced_too_early_from_the_back(weights, biases):
+    W, b = weights[-1], biases[-1]
+    for W_before, b_before in zip(weights[-2::-1], biases[-2::-1], strict=True):
+        W = W_before @ W
+        b = b + b_before @ W
     return W, b
 
 
