@@ -862,6 +862,14 @@ SMALL_CONSTANT = (
 )
 
 
+def constants_in_the_length(scaled):
+    """Return names and ways to add a constant to the lengths, so small that only the shortest rows show it."""
+    return [
+        (f"constant_1e_{digits}_in_length", lambda W, c=10.0**-digits: scaled(W, W.norm(dim=-1, keepdim=True) + c))
+        for digits in (9, 10, 12)
+    ]
+
+
 def not_the_rows(scaled):
     """Return hints and ways to take the lengths wrongly, which the three exercises on directions share."""
     return [
@@ -1120,6 +1128,12 @@ def nan_for_zero(W):
 def constant_in_the_length(W):
     rows = W / (W.norm(dim=-1, keepdim=True) + 1e-8)
     return share(squared_length(W), (rows @ W.mT).square().sum(dim=-1))
+
+
+for name, wrong in constants_in_the_length(
+    lambda W, lengths: share(squared_length(W), (W / lengths @ W.mT).square().sum(dim=-1))
+):
+    feature_dimensionality.misconception(SMALL_CONSTANT, name)(wrong)
 
 
 @feature_dimensionality.misconception(SMALL_CONSTANT)
@@ -1391,6 +1405,10 @@ def constant_added(W):
     return off_diagonal(((W / (W.norm(dim=-1, keepdim=True) + 1e-8)) @ W.mT).square()).sum(dim=-1)
 
 
+for name, wrong in constants_in_the_length(lambda W, lengths: off_diagonal((W / lengths @ W.mT).square()).sum(dim=-1)):
+    interference.misconception(SMALL_CONSTANT.replace("1e-12", "1e-9"), name)(wrong)
+
+
 @interference.misconception(SMALL_CONSTANT.replace("1e-12", "1e-9"))
 def length_raised(W):
     return off_diagonal(((W / W.norm(dim=-1, keepdim=True).clamp(min=1e-6)) @ W.mT).square()).sum(dim=-1)
@@ -1588,6 +1606,10 @@ def minus_infinity_for_one_row(W):
 def constant_in_length(W):
     rows = W / (W.norm(dim=-1, keepdim=True) + 1e-8)
     return coherence((rows @ rows.mT).abs())
+
+
+for name, wrong in constants_in_the_length(lambda W, lengths: coherence((W / lengths @ (W / lengths).mT).abs())):
+    max_coherence.misconception(SMALL_CONSTANT, name)(wrong)
 
 
 @max_coherence.misconception(SMALL_CONSTANT)
