@@ -481,7 +481,20 @@ def frequency(call, rng):
 # 3. importance_loss
 
 
-@exercise("superposition.importance_loss", reference=superposition.importance_loss, points=6)
+NOT_A_PYTHON_NUMBER = (
+    "You return a Python number where there are no instances. It has lost its graph, so no gradient can flow from it. "
+    "Return the tensor without axes as it is: leave .item() and float() out."
+)
+
+
+def tensor_of_losses(candidate, x, x_hat, importance):
+    loss = candidate(x, x_hat, importance)
+    if isinstance(loss, bool | int | float):  # the comparison would take it for a tensor without axes
+        raise ValueError(f"a tensor is asked, also where it has no axes, but a {type(loss).__name__} came back")
+    return loss
+
+
+@exercise("superposition.importance_loss", reference=superposition.importance_loss, points=6, run=tensor_of_losses)
 def importance_loss(rng):
     """Squared error, weighted by importance: summed over features, averaged over examples."""
     yield worked(
@@ -541,6 +554,12 @@ def importance_squared(x, x_hat, importance):
 )
 def unweighted(x, x_hat, importance):
     return (x - x_hat).square().sum(dim=-1).mean(dim=-1)
+
+
+@importance_loss.misconception(NOT_A_PYTHON_NUMBER)
+def loss_as_a_python_number(x, x_hat, importance):
+    loss = weighted(x, x_hat, importance).sum(dim=-1).mean(dim=-1)
+    return loss if loss.ndim else loss.item()
 
 
 @importance_loss.misconception("You scale the importances so that they sum to 1. They are weights as they are.")
@@ -1429,7 +1448,14 @@ def orthogonal(call, rng):
 # 6. max_coherence
 
 
-@exercise("superposition.max_coherence", reference=superposition.max_coherence, points=6)
+def tensor_of_coherences(candidate, W):
+    largest = candidate(W)
+    if isinstance(largest, bool | int | float):  # the comparison would take it for a tensor without axes
+        raise ValueError(f"a tensor is asked, also where it has no axes, but a {type(largest).__name__} came back")
+    return largest
+
+
+@exercise("superposition.max_coherence", reference=superposition.max_coherence, points=6, run=tensor_of_coherences)
 def max_coherence(rng):
     """Find the largest size of a cosine between two different directions."""
     yield worked(W=tensor([[2, 1], [-2, 1], [0, 3], [0.25, -0.25]]))
@@ -1543,6 +1569,12 @@ def neighbors_alone(W):
 def average(W):
     n = W.shape[-2]
     return off_diagonal((unit(W) @ unit(W).mT).abs()).sum(dim=(-2, -1)) / max(n * (n - 1), 1)
+
+
+@max_coherence.misconception(NOT_A_PYTHON_NUMBER)
+def coherence_as_a_python_number(W):
+    largest = coherence((unit(W) @ unit(W).mT).abs())
+    return largest if largest.ndim else largest.item()
 
 
 @max_coherence.misconception("You square the cosines. What is asked is their size.")
