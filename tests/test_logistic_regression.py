@@ -919,11 +919,45 @@ def classes_with_minus(X, W, b):
     return (X @ W - b).argmax(axis=1)
 
 
+def sigmoid_of_each(z):
+    return np.array([1 / (1 + np.exp(-np.maximum(part, -600))) for part in z])
+
+
+def falling_at_a_single_number(z):
+    return float(1 / (1 + np.exp(z))) if z.ndim == 0 else stable_by_tanh(z)
+
+
+def test_a_single_number_has_a_sigmoid_too():
+    report = evaluate("logistic_regression.sigmoid", falling_at_a_single_number)
+    assert report.score < 6
+    assert "for z = -1.5" in report.feedback
+
+
+def sum_along_axis_zero(z, axis):
+    powers = np.exp(z - z.max(axis=axis, keepdims=True))
+    return powers / powers.sum(axis=0, keepdims=True)
+
+
+def sum_by_python(z, axis):
+    powers = np.exp(z - z.max(axis=axis, keepdims=True))
+    return powers / sum(powers)
+
+
+def test_the_hint_on_a_sum_along_the_first_axis_fits_both_ways_to_take_it():
+    feedback = {
+        evaluate("logistic_regression.softmax", wrong).feedback for wrong in (sum_along_axis_zero, sum_by_python)
+    }
+    assert len(feedback) == 1
+    assert ".sum(axis=0) does that, and so does Python's own sum" in " ".join(feedback.pop().split())
+
+
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize(
     ("name", "answer", "known"),
     [
         ("sigmoid", clipped, "clipped_at_1e_7"),
+        ("sigmoid", sigmoid_of_each, "loop_over_the_first_axis"),
+        ("softmax", sum_along_axis_zero, "sum_along_the_first_axis"),
         ("softmax", shares_above_the_smallest, "smallest_subtracted"),
         ("logsumexp", binary_logarithm, "logarithm_to_base_two_and_nothing_taken_out"),
         ("logsumexp", common_logarithm, "logarithm_to_base_ten"),

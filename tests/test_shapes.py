@@ -634,9 +634,30 @@ def test_any_small_constant_in_the_lengths_is_recognized(constant, seed):
         X, Z = (A / np.maximum(np.linalg.norm(A, axis=1, keepdims=True), constant) for A in (X, Z))
         return X @ Z.T
 
-    for wrong in (added_to_the_product, added_to_each, raised_to_it):
+    def added_after_scaling_too(X, Z):
+        X, Z = (A / (np.abs(A).max(axis=1, keepdims=True) + constant) for A in (X, Z))
+        return X @ Z.T / (np.outer(np.linalg.norm(X, axis=1), np.linalg.norm(Z, axis=1)) + constant)
+
+    def added_to_each_after_scaling_too(X, Z):
+        X, Z = (A / (np.abs(A).max(axis=1, keepdims=True) + constant) for A in (X, Z))
+        X, Z = (A / (np.linalg.norm(A, axis=1, keepdims=True) + constant) for A in (X, Z))
+        return X @ Z.T
+
+    scaled = (added_after_scaling_too, added_to_each_after_scaling_too)
+    for wrong in (added_to_the_product, added_to_each, raised_to_it, *scaled):
         report = evaluate("shapes.cosine_similarity", wrong, seed)
         assert (report.score, report.misconception) == (0, "constant_in_the_denominator"), report.feedback
+
+
+def test_a_constant_in_the_scale_alone_is_named():
+    def added_to_the_largest_value(X, Z):
+        X, Z = (A / (np.abs(A).max(axis=1, keepdims=True) + 1e-12) for A in (X, Z))
+        lengths = np.outer(np.linalg.norm(X, axis=1), np.linalg.norm(Z, axis=1))
+        return np.divide(X @ Z.T, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+
+    report = evaluate("shapes.cosine_similarity", added_to_the_largest_value)
+    assert report.score < 6
+    assert "Nothing may be added to that value" in " ".join(report.feedback.split())
 
 
 @pytest.mark.parametrize("tolerance", [1e-12, 1e-9, 1e-6])
@@ -647,6 +668,75 @@ def test_any_fixed_tolerance_is_recognized(tolerance, seed):
 
     report = evaluate("shapes.is_linear", close_by_a_fixed_number, seed)
     assert (report.score, report.misconception) == (0, "fixed_tolerance"), report.feedback
+
+
+@pytest.mark.parametrize(
+    ("loose", "known"),
+    [
+        ({"atol": 1}, "large_absolute_tolerance"),
+        ({"atol": 0.1}, "large_absolute_tolerance"),
+        ({"atol": 0.001}, "large_absolute_tolerance"),
+        ({"rtol": 0.01, "atol": 0.01}, "large_absolute_tolerance"),
+        ({"rtol": 0.3}, "large_relative_tolerance"),
+        ({"rtol": 0.1}, "large_relative_tolerance"),
+    ],
+)
+@pytest.mark.parametrize("seed", [1805, 0, 1, 2, 3])
+def test_a_loose_tolerance_earns_nothing_and_is_recognized(loose, known, seed):
+    def two_rules(f, x, z, c):
+        return np.allclose(f(x + z), f(x) + f(z), **loose) and np.allclose(f(c * x), c * f(x), **loose)
+
+    def both_at_once(f, x, z, c):
+        return np.allclose(f(c * x + z), c * f(x) + f(z), **loose)
+
+    reports = [evaluate("shapes.is_linear", wrong, seed) for wrong in (two_rules, both_at_once)]
+    assert [report.score for report in reports] == [0, 0]
+    assert {report.misconception for report in reports} <= {known, None}  # two large numbers may agree by chance
+    assert loose.keys() == {"rtol"} or None not in {report.misconception for report in reports}
+
+
+@pytest.mark.parametrize("atol", [0, 1e-8, 1e-6])
+@pytest.mark.parametrize("seed", [1805, 0, 1, 2, 3])
+def test_a_tolerance_like_that_of_allclose_is_right(atol, seed):
+    def both_at_once(f, x, z, c):
+        return np.allclose(f(c * x + z), c * f(x) + f(z), atol=atol)
+
+    assert evaluate("shapes.is_linear", both_at_once, seed).score == 6
+
+
+def multiplied_and_divided_again(f, x, z, c):
+    x *= c
+    multiple = f(x)
+    x /= c
+    return np.allclose(f(x + z), f(x) + f(z)) and np.allclose(multiple, c * f(x))
+
+
+@pytest.mark.parametrize(
+    ("answer", "known"),
+    [
+        (lambda f, x, z, c: np.allclose(f(c * x + z), c * (f(x) + f(z))), "factor_of_both_on_one_side"),
+        (lambda f, x, z, c: np.allclose(f(x + c * z), c * f(x) + f(z)), "factor_lost"),
+        (lambda f, x, z, c: np.isclose(np.linalg.norm(f(x + c * z)), np.linalg.norm(f(x) + c * f(z))),
+         "lengths_compared_at_once"),
+        (multiplied_and_divided_again, "changed_and_changed_back"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("seed", [1805, 0, 1, 2, 3])
+def test_mistakes_of_one_kind_get_one_hint(answer, known, seed):
+    report = evaluate("shapes.is_linear", answer, seed)
+    assert (report.score, report.misconception) == (0, known), report.feedback
+
+
+def test_a_vector_that_is_changed_for_good_is_named():
+    def added_in_place(f, x, z, c):
+        total = f(x) + f(z)
+        multiple = c * f(z)
+        x += z
+        return np.allclose(f(x), total) and np.allclose(f(c * z), multiple)
+
+    report = evaluate("shapes.is_linear", added_in_place)
+    assert report.score < 6
+    assert "changes its input x" in report.feedback
 
 
 def dot_called_idly(X, W, dot):

@@ -820,8 +820,24 @@ def test_a_right_answer_in_another_style_gets_full_points(name, answer, seed):
     assert report.score == 6, report.feedback
 
 
+def loss_without_its_graph(x, x_hat, importance):
+    loss = loss_by_a_product(x, x_hat, importance)
+    return loss if x.ndim > 2 else float(loss)
+
+
 def without_the_diagonal_of_the_dimensions(W):
     return ((normalized(W) @ W.mT).square() * (1 - torch.eye(W.shape[-1], dtype=W.dtype))).sum(dim=-1)
+
+
+@pytest.mark.parametrize("constant", [1e-9, 1e-10, 1e-12])
+@pytest.mark.parametrize("seed", [1805, 0, 1])
+def test_a_constant_that_only_the_shortest_rows_show_is_recognized(constant, seed):
+    def cosines(W):
+        W = W / (W.norm(dim=-1, keepdim=True) + constant)
+        return torch.triu((W @ W.mT).abs(), 1).amax((-2, -1))
+
+    report = evaluate("superposition.max_coherence", cosines, seed)
+    assert (report.score, report.misconception) == (0, f"constant_1e_{-round(math.log10(constant))}_in_length")
 
 
 @pytest.mark.parametrize(
@@ -857,6 +873,9 @@ def without_the_diagonal_of_the_dimensions(W):
         ("importance_loss", lambda x, y, i: (i.unsqueeze(-2) * (x - y) ** 2).sum(-1).mean(0),
          "mean_over_the_first_axis"),
         ("feature_batch", switched_in_place, "in_place"),
+        ("importance_loss", loss_without_its_graph, "loss_as_a_python_number"),
+        ("max_coherence", lambda W: worst_pair(W) if W.ndim > 2 else float(worst_pair(W)),
+         "coherence_as_a_python_number"),
     ],
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore:The use of .x.T. on tensors")

@@ -80,6 +80,7 @@ def sigmoid(rng):
     yield edge(z=np.zeros(0))
     yield edge(z=np.array([[-1e4], [1e4], [-30.0]]))
     yield edge(z=np.array([0.0, -0.0]))
+    yield edge(z=np.array(-1.5))
 
 
 FALLING = (
@@ -229,6 +230,27 @@ def entry_by_entry_with_math(z):
 
 
 @sigmoid.misconception(
+    "`for t in z` walks along the first axis, and a single number, an array of shape (), has none: Python cannot walk "
+    "along it, and len(z) fails too. The formula needs no loop: np.exp takes an array of any shape."
+)
+def loop_over_the_first_axis(z):
+    return np.array([chance(part) for part in z])
+
+
+for bound in (10, 20):
+
+    def cut_off(z, bound=bound):
+        return 1 / (1 + np.exp(-np.clip(z, -bound, bound)))
+
+    sigmoid.misconception(
+        f"You cut the log-odds off at {bound}. That is too early: at z = -1000 you return 1 / (1 + e^{bound}), where "
+        "float64 has 0. Numbers up to 700 may go into the exponential; it is better to let only those in that are 0 or "
+        "less, and to cut off nothing.",
+        f"log_odds_cut_off_at_{bound}",
+    )(cut_off)
+
+
+@sigmoid.misconception(
     "This is the hyperbolic tangent. It has the same form, but goes from -1 to 1, and a probability does not. "
     "(sigmoid(z) = (1 + tanh(z / 2)) / 2.)"
 )
@@ -374,10 +396,10 @@ def always_axis_one(z, axis):
 
 
 @softmax.misconception(
-    "Python's own sum adds up along the first axis, whatever `axis` says. Use the one of NumPy: .sum(axis=axis, "
-    "keepdims=True)."
+    "The maximum follows the argument `axis`, and the sum does not: it always runs along the first axis. .sum(axis=0) "
+    "does that, and so does Python's own sum. Use .sum(axis=axis, keepdims=True)."
 )
-def pythons_own_sum(z, axis):
+def sum_along_the_first_axis(z, axis):
     powers = np.exp(z - z.max(axis=axis, keepdims=True))
     return powers / sum(powers)
 
@@ -475,6 +497,28 @@ def largest_absolute_value_subtracted(z, axis):
 def one_sum_for_all(z, axis):
     powers = np.exp(z - z.max())
     return powers / powers.sum()
+
+
+@softmax.misconception(
+    "The maximum is right, and you divide by ONE sum for the whole array. Each slice along the axis must sum to 1 by "
+    "itself: give sum the axis too, and keepdims=True."
+)
+def one_sum_for_all_after_the_right_shift(z, axis):
+    powers = np.exp(z - z.max(axis=axis, keepdims=True))
+    return powers / powers.sum()
+
+
+SUM_ALONG_ANOTHER_AXIS = (
+    "The maximum follows the argument `axis`, and the sum does not: it always runs along the {} axis. The shares must "
+    "sum to 1 along the given one: .sum(axis=axis, keepdims=True)."
+)
+for place, which in ((1, "second"), (-1, "last")):
+
+    def sum_along(z, axis, place=place):
+        powers = np.exp(z - z.max(axis=axis, keepdims=True))
+        return powers / powers.sum(axis=place, keepdims=True)
+
+    softmax.misconception(SUM_ALONG_ANOTHER_AXIS.format(which), f"sum_along_the_{which}_axis")(sum_along)
 
 
 AND_NO_SHIFT = " (And e^1000 is infinite: subtract the largest logit of each slice first.)"

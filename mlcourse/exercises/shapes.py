@@ -37,7 +37,7 @@ def cosine_similarity(rng):
     yield edge(X=np.array([[-3.0]]), Z=np.array([[2.0], [-5.0], [0.0]]))
     X = rng.standard_normal((3, 4))
     yield edge(X=X, Z=np.concatenate([5 * X, -0.5 * X]))
-    yield edge(X=1e-30 * rng.standard_normal((2, 3)), Z=rng.standard_normal((4, 3)))
+    yield edge(X=1e-60 * rng.standard_normal((2, 3)), Z=rng.standard_normal((4, 3)))
 
 
 def lengths(X, axis=1):
@@ -153,8 +153,8 @@ def one_length_for_the_whole_table_nan(X, Z):
 
 
 @cosine_similarity.misconception(
-    "You add a small constant before you divide, or raise short lengths to it. Rows may be as short as 1e-200, and "
-    "then the constant decides the result. Treat a length of exactly 0 by itself instead."
+    "You add a small constant to a length or to a largest value before you divide, or raise short ones to it. Rows may "
+    "be as short as 1e-200, and then the constant decides the result. Treat a divisor of exactly 0 by itself instead."
 )
 def constant_in_the_denominator(X, Z):
     return X @ Z.T / (lengths(X) * lengths(Z).T + 1e-12)
@@ -290,7 +290,8 @@ def rotation_does_not_count(call, rng):
 
 @cosine_similarity.always(
     "Rows of huge numbers (1e200) and of tiny ones (1e-200) have cosines too. Their squares overflow to infinity or "
-    "vanish: divide each row by its largest absolute value before you square."
+    "vanish: divide each row by its largest absolute value before you square. Nothing may be added to that value, as "
+    "1e-12 is more than all of a tiny row; replace it by 1 where it is exactly 0."
 )
 def huge_and_tiny_rows(call, rng):
     X, Z = rng.standard_normal((3, 4)), rng.standard_normal((5, 4))
@@ -714,9 +715,14 @@ def a_flat_color_stays_flat(call, rng):
 
 
 def try_many_functions(candidate, x, z, c, W, b):
+    kept_x, kept_z = x.copy(), z.copy()
+
     def length_moved(x):  # the sum of the entries stays, and so does the first one: who compares no more is deceived
         length = np.sqrt(np.sum(np.abs(x) ** 2))
         return np.concatenate([x[:-2], x[-2:-1] + length, x[-1:] - length])
+
+    def turned_around(x):  # the length of every result is the one that a linear function would give it
+        return x.copy() if np.allclose(x, kept_x) or np.allclose(x, kept_z) else -x
 
     functions = {
         "x @ W": lambda x: x @ W,
@@ -728,28 +734,37 @@ def try_many_functions(candidate, x, z, c, W, b):
         "length of x": lambda x: np.sqrt(np.sum(np.abs(x) ** 2, keepdims=True)),
         "x @ W, but the first output squared": lambda x: np.append((x @ W)[:1] ** 2, (x @ W)[1:]),
         "x minus its mean": lambda x: x - np.mean(x),
+        "x minus its part along z": lambda x: x - kept_z * (np.sum(np.conj(kept_z) * x) / np.sum(np.abs(kept_z) ** 2)),
         "x in reverse order": lambda x: x[::-1],
         "zero, whatever x is": lambda x: np.zeros(2),
-        "one, whatever x is": lambda x: np.ones(2),
-        "x, with its length moved from the last entry to the one before": length_moved,
+        "100, whatever x is": lambda x: np.full(2, 100.0),
+        "0.0001, whatever x is": lambda x: np.full(2, 0.0001),
+        "(x + (conjugate of x) / 1000) / 1000": lambda x: (x + np.conj(x) / 1000) / 1000,
+        "x with its own length added to the last entry but one and subtracted from the last": length_moved,
+        "x at the two vectors that you are given, and -x everywhere else": turned_around,
     }
-    return {name: candidate(f, x.copy(), z.copy(), c) for name, f in functions.items()}
+    handed = [(kept_x.copy(), kept_z.copy()) for _ in functions]
+    answers = {name: candidate(f, *pair, c) for (name, f), pair in zip(functions.items(), handed, strict=True)}
+    for mine_x, mine_z in handed:  # whoever changes a copy would have changed the caller's vector
+        x[:] = x if np.allclose(mine_x, kept_x) else mine_x
+        z[:] = z if np.allclose(mine_z, kept_z) else mine_z
+    return answers
 
 
 @exercise("shapes.is_linear", reference=shapes.is_linear, points=6, run=try_many_functions)
 def is_linear(rng):
     """Whether a function keeps sums and multiples, at two given points and for a given factor."""
     yield worked(
-        x=np.array([0.1, 0.7, -0.3]) + 0j,
-        z=np.array([0.2, -0.4, 0.6]) + np.array([1.0, 0.5, 0.3]) * 1j,
+        x=np.array([1.1, 7.3, -3.7]) + 0j,
+        z=np.array([2.3, -4.1, 6.2]) + np.array([10.0, 5.0, 3.0]) * 1j,
         c=0.5 + 2j,
         W=np.array([[0.1, 0.7], [1.3, -0.9], [0.3, 1.1]]) + 0j,
-        b=np.array([0.5, -2.0]) + 0j,
+        b=np.array([50.0, -200.0]) + 0j,
     )
-    for p, m in [(3, 2), (4, 5), (5, 3)]:
+    for p, m in [(3, 2), (4, 5), (5, 3)]:  # large numbers: where one rule is broken, it is by more than 1
         yield random(
-            x=complex_normal(rng, p), z=complex_normal(rng, p), c=away_from_the_axes(rng),
-            W=complex_normal(rng, p, m), b=shift(rng, m),
+            x=10 * complex_normal(rng, p), z=10 * complex_normal(rng, p), c=away_from_the_axes(rng),
+            W=complex_normal(rng, p, m), b=100 * shift(rng, m),
         )  # fmt: skip
     x, z = complex_normal(rng, 6), complex_normal(rng, 6)
     yield edge(x=x, z=z, c=away_from_the_axes(rng), W=1e12 * complex_normal(rng, 6, 2), b=1e12 * shift(rng, 2))
@@ -763,7 +778,7 @@ def complex_normal(rng, *shape):
 
 def away_from_the_axes(rng):
     """Draw a factor that is neither real nor imaginary nor close to 1 in size."""
-    return complex(rng.uniform(1.5, 3) * np.exp(1j * rng.uniform(0.4, 1.2)))
+    return complex(rng.uniform(1.5, 3) * np.exp(1j * rng.uniform(0.8, 1.2)))
 
 
 def shift(rng, m):
@@ -872,7 +887,8 @@ def an_answer_for_each_entry(f, x, z, c):
 
 
 FACTOR_LOST = (
-    "You compare f(c x) with f(x). A linear function does not ignore the factor, it hands it through: f(c x) = c f(x)."
+    "The factor c is lost on one of your two sides, or it stands before another vector there, so that not even x @ W "
+    "is linear for you. A linear function hands the factor through: f(c x) = c f(x), and f(c x + z) = c f(x) + f(z)."
 )
 
 
@@ -882,12 +898,78 @@ def factor_lost(f, x, z, c):
 
 
 @is_linear.misconception(
-    "You compare the lengths of the two sides. Two different vectors can have one length: the conjugate passes your "
-    "second test. Compare entry by entry."
+    "On one of your two sides c multiplies z as well as x, on the other x alone. That demands f(z) = c f(z), which "
+    "not even x @ W fulfills. Both at once is f(c x + z) = c f(x) + f(z): mind the parentheses."
 )
+def factor_of_both_on_one_side(f, x, z, c):
+    return np.allclose(f(c * (x + z)), c * f(x) + f(z))
+
+
+LENGTHS = (
+    "You compare the lengths of the two sides. Two different vectors can have one length: -x is as long as x, and so "
+    "is its conjugate. Compare entry by entry."
+)
+
+
+@is_linear.misconception(LENGTHS)
 def lengths_compared(f, x, z, c):
     sums = np.isclose(np.linalg.norm(f(x + z)), np.linalg.norm(f(x) + f(z)))
     return bool(sums and np.isclose(np.linalg.norm(f(c * x)), np.linalg.norm(c * f(x))))
+
+
+@is_linear.misconception(LENGTHS)
+def lengths_compared_at_once(f, x, z, c):
+    return bool(np.isclose(np.linalg.norm(f(c * x + z)), np.linalg.norm(c * f(x) + f(z))))
+
+
+@is_linear.misconception(
+    "Your tolerance is too large: a function that always gives 0.0001 is linear for you, since you forgive every "
+    "difference of that size. A function may well have small results. Forgive rounding alone: np.allclose without an "
+    "atol or rtol of your own does."
+)
+def large_absolute_tolerance(f, x, z, c):
+    return np.allclose(f(c * x + z), c * f(x) + f(z), atol=0.1)
+
+
+@is_linear.misconception(
+    "Your tolerance is too large: x plus a thousandth of its conjugate is linear for you, at least where the results "
+    "are small. Rounding is smaller than a thousandth by far: np.allclose without an rtol or atol of your own forgives "
+    "that alone."
+)
+def large_relative_tolerance(f, x, z, c):
+    return np.allclose(f(c * x + z), c * f(x) + f(z), rtol=0.1)
+
+
+@is_linear.misconception(
+    "Most of your answers are right, but `x += z` and `x *= c` write into the caller's vector, and changing it back "
+    "comes too late: some functions return a VIEW of their argument, as x[::-1] is, and a view changes along with x. "
+    "Build new vectors, f(x + z) and f(c * x)."
+)
+def changed_and_changed_back(f, x, z, c):
+    x += z
+    total = f(x)
+    x -= z
+    return np.allclose(total, f(x) + f(z)) and np.allclose(f(c * x), c * f(x))
+
+
+@is_linear.misconception(
+    "Your answers are right, but `x *= c` and `x += z` write into the caller's vector. Build a new one, c * x + z."
+)
+def changed_in_place(f, x, z, c):
+    right_side = c * f(x) + f(z)
+    x *= c
+    x += z
+    return np.allclose(f(x), right_side)
+
+
+@is_linear.misconception(
+    "You write into x and then use it again: after `x += z` every f(x) is f(x + z), also the one on the other side. "
+    "Build new vectors: f(x + z), f(c * x)."
+)
+def changed_before_the_other_side(f, x, z, c):
+    x *= c
+    x += z
+    return np.allclose(f(x), c * f(x) + f(z))
 
 
 @is_linear.misconception("Your answers are reversed: True must mean that both rules hold.")
@@ -1249,6 +1331,18 @@ def bias_through_the_product(weights, biases):
     for W_next, b_next in zip(weights[1:], biases[1:], strict=True):
         W = W @ W_next
         b = b @ W + b_next
+    return W, b
+
+
+@collapse_linear_layers.misconception(
+    "You go through the layers from the back, and replace W one line too early. b_r passes the layers BEHIND its own: "
+    "it must meet the W of before this step, b = b_r @ W + b, and only then W = W_r @ W."
+)
+def weights_replaced_too_early_from_the_back(weights, biases):
+    W, b = weights[-1], biases[-1]
+    for W_before, b_before in zip(weights[-2::-1], biases[-2::-1], strict=True):
+        W = W_before @ W
+        b = b + b_before @ W
     return W, b
 
 

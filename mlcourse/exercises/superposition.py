@@ -481,7 +481,20 @@ def frequency(call, rng):
 # 3. importance_loss
 
 
-@exercise("superposition.importance_loss", reference=superposition.importance_loss, points=6)
+NOT_A_PYTHON_NUMBER = (
+    "You return a Python number where there are no instances. It has lost its graph, so no gradient can flow from it. "
+    "Return the tensor without axes as it is: leave .item() and float() out."
+)
+
+
+def tensor_of_losses(candidate, x, x_hat, importance):
+    loss = candidate(x, x_hat, importance)
+    if isinstance(loss, bool | int | float):  # the comparison would take it for a tensor without axes
+        raise ValueError(f"a tensor is asked, also where it has no axes, but a {type(loss).__name__} came back")
+    return loss
+
+
+@exercise("superposition.importance_loss", reference=superposition.importance_loss, points=6, run=tensor_of_losses)
 def importance_loss(rng):
     """Squared error, weighted by importance: summed over features, averaged over examples."""
     yield worked(
@@ -541,6 +554,12 @@ def importance_squared(x, x_hat, importance):
 )
 def unweighted(x, x_hat, importance):
     return (x - x_hat).square().sum(dim=-1).mean(dim=-1)
+
+
+@importance_loss.misconception(NOT_A_PYTHON_NUMBER)
+def loss_as_a_python_number(x, x_hat, importance):
+    loss = weighted(x, x_hat, importance).sum(dim=-1).mean(dim=-1)
+    return loss if loss.ndim else loss.item()
 
 
 @importance_loss.misconception("You scale the importances so that they sum to 1. They are weights as they are.")
@@ -862,6 +881,14 @@ SMALL_CONSTANT = (
 )
 
 
+def constants_in_the_length(scaled):
+    """Return names and ways to add a constant to the lengths, so small that only the shortest rows show it."""
+    return [
+        (f"constant_1e_{digits}_in_length", lambda W, c=10.0**-digits: scaled(W, W.norm(dim=-1, keepdim=True) + c))
+        for digits in (9, 10, 12)
+    ]
+
+
 def not_the_rows(scaled):
     """Return hints and ways to take the lengths wrongly, which the three exercises on directions share."""
     return [
@@ -1120,6 +1147,12 @@ def nan_for_zero(W):
 def constant_in_the_length(W):
     rows = W / (W.norm(dim=-1, keepdim=True) + 1e-8)
     return share(squared_length(W), (rows @ W.mT).square().sum(dim=-1))
+
+
+for name, wrong in constants_in_the_length(
+    lambda W, lengths: share(squared_length(W), (W / lengths @ W.mT).square().sum(dim=-1))
+):
+    feature_dimensionality.misconception(SMALL_CONSTANT, name)(wrong)
 
 
 @feature_dimensionality.misconception(SMALL_CONSTANT)
@@ -1391,6 +1424,10 @@ def constant_added(W):
     return off_diagonal(((W / (W.norm(dim=-1, keepdim=True) + 1e-8)) @ W.mT).square()).sum(dim=-1)
 
 
+for name, wrong in constants_in_the_length(lambda W, lengths: off_diagonal((W / lengths @ W.mT).square()).sum(dim=-1)):
+    interference.misconception(SMALL_CONSTANT.replace("1e-12", "1e-9"), name)(wrong)
+
+
 @interference.misconception(SMALL_CONSTANT.replace("1e-12", "1e-9"))
 def length_raised(W):
     return off_diagonal(((W / W.norm(dim=-1, keepdim=True).clamp(min=1e-6)) @ W.mT).square()).sum(dim=-1)
@@ -1411,7 +1448,14 @@ def orthogonal(call, rng):
 # 6. max_coherence
 
 
-@exercise("superposition.max_coherence", reference=superposition.max_coherence, points=6)
+def tensor_of_coherences(candidate, W):
+    largest = candidate(W)
+    if isinstance(largest, bool | int | float):  # the comparison would take it for a tensor without axes
+        raise ValueError(f"a tensor is asked, also where it has no axes, but a {type(largest).__name__} came back")
+    return largest
+
+
+@exercise("superposition.max_coherence", reference=superposition.max_coherence, points=6, run=tensor_of_coherences)
 def max_coherence(rng):
     """Find the largest size of a cosine between two different directions."""
     yield worked(W=tensor([[2, 1], [-2, 1], [0, 3], [0.25, -0.25]]))
@@ -1527,6 +1571,12 @@ def average(W):
     return off_diagonal((unit(W) @ unit(W).mT).abs()).sum(dim=(-2, -1)) / max(n * (n - 1), 1)
 
 
+@max_coherence.misconception(NOT_A_PYTHON_NUMBER)
+def coherence_as_a_python_number(W):
+    largest = coherence((unit(W) @ unit(W).mT).abs())
+    return largest if largest.ndim else largest.item()
+
+
 @max_coherence.misconception("You square the cosines. What is asked is their size.")
 def squared(W):
     return coherence((unit(W) @ unit(W).mT).square())
@@ -1588,6 +1638,10 @@ def minus_infinity_for_one_row(W):
 def constant_in_length(W):
     rows = W / (W.norm(dim=-1, keepdim=True) + 1e-8)
     return coherence((rows @ rows.mT).abs())
+
+
+for name, wrong in constants_in_the_length(lambda W, lengths: coherence((W / lengths @ (W / lengths).mT).abs())):
+    max_coherence.misconception(SMALL_CONSTANT, name)(wrong)
 
 
 @max_coherence.misconception(SMALL_CONSTANT)
