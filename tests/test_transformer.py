@@ -786,7 +786,7 @@ def loss_by_scipy(logits, targets):
     return -float(np.take_along_axis(p, targets.numpy()[..., None], axis=-1).mean())
 
 
-def sample_by_masks(logits, u, temperature, top_k, top_p):
+def sample_by_masks(logits, u, temperature=1.0, top_k=None, top_p=None):
     """Mask logits, as the sampler of a well-known library does."""
     x = logits / temperature
     if top_k is not None:
@@ -844,7 +844,7 @@ def test_a_small_number_in_a_logarithm_is_explained(eps):
 
 
 def test_a_nucleus_that_must_exceed_the_share_is_explained():
-    def answer(logits, u, temperature, top_k, top_p):
+    def answer(logits, u, temperature=1.0, top_k=None, top_p=None):
         _, p = sample_by_masks(logits, u, temperature, top_k, None)
         ranked, order = p.sort(descending=True)
         for row, tokens, values in zip(p, order, ranked.tolist(), strict=True):
@@ -859,6 +859,40 @@ def test_a_nucleus_that_must_exceed_the_share_is_explained():
     report = evaluate("transformer.sample", answer)
     assert report.score < report.max_score
     assert "EXCEEDS top_p" in words_of(report)
+
+
+def sample_with(temperature=1.0, top_k=None, top_p=None):
+    def answer(logits, u, temperature=temperature, top_k=top_k, top_p=top_p):
+        return sample_by_masks(logits, u, temperature, top_k, top_p)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("defaults", "misconception"),
+    [
+        ({"temperature": 2.0}, "temperature_of_2.0_left_out"),
+        ({"temperature": 2.0, "top_k": 5}, "top_k_of_5_left_out"),
+        ({"temperature": 2.0, "top_k": 5, "top_p": 0.9}, "top_p_of_0.9_left_out"),
+    ],
+)
+def test_a_wrong_default_is_recognized_the_last_one_first(defaults, misconception):
+    report = evaluate("transformer.sample", sample_with(**defaults))
+    assert report.misconception == misconception, report.feedback
+
+
+@pytest.mark.parametrize("defaults", [{"temperature": 1.1}, {"top_k": 30}, {"top_p": 0.7}])
+def test_a_wrong_default_of_any_other_size_is_explained(defaults):
+    report = evaluate("transformer.sample", sample_with(**defaults))
+    assert report.score < report.max_score
+    assert "may leave out" in words_of(report)
+
+
+def test_places_that_begin_at_one_by_default_are_recognized():
+    def answer(tokens, W_E, W_P, start=1):
+        return W_E[tokens] + W_P[start:][: tokens.shape[1]]
+
+    assert evaluate("transformer.embed_tokens_and_positions", answer).misconception == "start_of_one"
 
 
 # The exercise on the cache: how the products are written decides nothing, whether anything is kept does

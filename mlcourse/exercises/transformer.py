@@ -155,7 +155,17 @@ right_block = block_by()
 # 1. embed_tokens_and_positions
 
 
-@exercise("transformer.embed_tokens_and_positions", reference=transformer.embed_tokens_and_positions, points=6)
+def embed_from_start(candidate, tokens, W_E, W_P, **start):
+    """Call by position; a case may leave out ``start``, which then has its default."""
+    return candidate(tokens, W_E, W_P, *start.values())
+
+
+@exercise(
+    "transformer.embed_tokens_and_positions",
+    reference=transformer.embed_tokens_and_positions,
+    points=6,
+    run=embed_from_start,
+)
 def embed_tokens_and_positions(rng):
     """One row for the token plus one row for its place: the stream before the first block."""
     W_E = tensor([[1, 0, 0], [0, 2, 0], [0, 0, 3], [4, 4, 4], [5, 0, 5]])
@@ -168,6 +178,7 @@ def embed_tokens_and_positions(rng):
     yield edge(tokens=torch.tensor([[1], [0]]), W_E=normal(rng, 2, 3), W_P=normal(rng, 6, 3), start=5)
     yield edge(tokens=tokens_of(rng, 4, 2, 6), W_E=normal(rng, 4, 3), W_P=normal(rng, 6, 3), start=0)
     yield edge(tokens=torch.zeros(2, 0, dtype=torch.int64), W_E=normal(rng, 4, 3), W_P=normal(rng, 6, 3), start=2)
+    yield edge(tokens=tokens_of(rng, 4, 2, 3), W_E=normal(rng, 4, 3), W_P=normal(rng, 6, 3))
 
 
 def places(tokens, W_P, start):
@@ -178,7 +189,7 @@ def places(tokens, W_P, start):
     "You put the two rows side by side, so the stream has 2C channels. Here they are added: token and place share the "
     "C channels, and every later matrix has C rows."
 )
-def concatenated(tokens, W_E, W_P, start):
+def concatenated(tokens, W_E, W_P, start=0):
     rows = W_E[tokens]
     return torch.cat((rows, places(tokens, W_P, start).expand_as(rows)), dim=-1)
 
@@ -186,14 +197,14 @@ def concatenated(tokens, W_E, W_P, start):
 @embed_tokens_and_positions.misconception(
     "The places are missing. Without them a token has the same row wherever it stands, and attention knows no order."
 )
-def no_places(tokens, W_E, W_P, start):
+def no_places(tokens, W_E, W_P, start=0):
     return W_E[tokens]
 
 
 @embed_tokens_and_positions.misconception(
     "The tokens are missing: you return the rows of the places alone, the same for every text."
 )
-def no_tokens(tokens, W_E, W_P, start):
+def no_tokens(tokens, W_E, W_P, start=0):
     return places(tokens, W_P, start).expand(*tokens.shape, -1).clone()
 
 
@@ -201,7 +212,7 @@ def no_tokens(tokens, W_E, W_P, start):
     "You look up W_P by the token. The place of a token is where it stands, 0, 1, 2, ... from start, not which one it "
     "is."
 )
-def places_by_token(tokens, W_E, W_P, start):
+def places_by_token(tokens, W_E, W_P, start=0):
     return W_E[tokens] + W_P[tokens % len(W_P)]
 
 
@@ -209,21 +220,21 @@ def places_by_token(tokens, W_E, W_P, start):
     "Your places begin at 0 whatever start is. With a cache the newest token stands behind all older ones, at place "
     "start."
 )
-def start_ignored(tokens, W_E, W_P, start):
+def start_ignored(tokens, W_E, W_P, start=0):
     return W_E[tokens] + places(tokens, W_P, 0)
 
 
 @embed_tokens_and_positions.misconception(
     "Your places count from 1: the first token gets the second row of W_P. The first of all places is row 0."
 )
-def places_from_one(tokens, W_E, W_P, start):
+def places_from_one(tokens, W_E, W_P, start=0):
     return W_E[tokens] + places(tokens, W_P, start + 1)
 
 
 @embed_tokens_and_positions.misconception(
     "You take the last T rows of W_P. Places count from the beginning of the text: rows start to start + T - 1."
 )
-def places_from_the_end(tokens, W_E, W_P, start):
+def places_from_the_end(tokens, W_E, W_P, start=0):
     return W_E[tokens] + W_P[len(W_P) - tokens.shape[-1] :]
 
 
@@ -235,47 +246,47 @@ WHOLE_TABLE = (
 
 
 @embed_tokens_and_positions.misconception(WHOLE_TABLE)
-def whole_table(tokens, W_E, W_P, start):
+def whole_table(tokens, W_E, W_P, start=0):
     return W_E[tokens] + W_P
 
 
 @embed_tokens_and_positions.misconception(WHOLE_TABLE)
-def everything_after_start(tokens, W_E, W_P, start):
+def everything_after_start(tokens, W_E, W_P, start=0):
     return W_E[tokens] + W_P[start:]
 
 
 @embed_tokens_and_positions.misconception(
     "You read T from the first axis of tokens, which is the batch. T is the size of the last axis: tokens.shape[-1]."
 )
-def length_of_the_batch(tokens, W_E, W_P, start):
+def length_of_the_batch(tokens, W_E, W_P, start=0):
     return W_E[tokens] + W_P[start : start + len(tokens)]
 
 
 @embed_tokens_and_positions.misconception(
     "One place for each text, not for each position: you add row b of W_P to all of text b. Places run along axis -1."
 )
-def places_along_the_batch(tokens, W_E, W_P, start):
+def places_along_the_batch(tokens, W_E, W_P, start=0):
     return W_E[tokens] + W_P[start : start + len(tokens), None]
 
 
 @embed_tokens_and_positions.misconception(
     "You look the place up by the TOKEN: W_P[tokens]. The place is where the token stands: start, start + 1, and so on."
 )
-def places_by_token_where_there_is_one(tokens, W_E, W_P, start):
+def places_by_token_where_there_is_one(tokens, W_E, W_P, start=0):
     return W_E[tokens] + W_P[tokens]
 
 
 @embed_tokens_and_positions.misconception(
     "Every position gets the row of the first place. They count on: position t has the place start + t."
 )
-def one_place_for_all(tokens, W_E, W_P, start):
+def one_place_for_all(tokens, W_E, W_P, start=0):
     return W_E[tokens] + W_P[start]
 
 
 @embed_tokens_and_positions.misconception(
     "You multiply the two rows. They are added: a product would let a zero in one erase the other."
 )
-def multiplied(tokens, W_E, W_P, start):
+def multiplied(tokens, W_E, W_P, start=0):
     return W_E[tokens] * places(tokens, W_P, start)
 
 
@@ -283,28 +294,28 @@ def multiplied(tokens, W_E, W_P, start):
     "You multiply the embedding by the root of its width, as the transformer of 2017 does. GPT does not: the sum is "
     "W_E[token] + W_P[place], with no factor."
 )
-def scaled_by_root_of_width(tokens, W_E, W_P, start):
+def scaled_by_root_of_width(tokens, W_E, W_P, start=0):
     return W_E[tokens] * sqrt(W_E.shape[-1]) + places(tokens, W_P, start)
 
 
 @embed_tokens_and_positions.misconception(
     "You average the two rows. They are added as they are: the model learns how large each should be."
 )
-def averaged(tokens, W_E, W_P, start):
+def averaged(tokens, W_E, W_P, start=0):
     return (W_E[tokens] + places(tokens, W_P, start)) / 2
 
 
 @embed_tokens_and_positions.misconception(
     "Your slice of W_P ends at T. It begins at start, so it must end at start + T."
 )
-def slice_ends_at_T(tokens, W_E, W_P, start):
+def slice_ends_at_T(tokens, W_E, W_P, start=0):
     return W_E[tokens] + W_P[start : tokens.shape[-1]]
 
 
 @embed_tokens_and_positions.misconception(
     "You compute sines for the places, as the transformer of 2017 does. GPT learns them: they are the rows of W_P."
 )
-def sines(tokens, W_E, W_P, start):
+def sines(tokens, W_E, W_P, start=0):
     place = torch.arange(start, start + tokens.shape[-1], dtype=W_E.dtype)
     channel = torch.arange(W_E.shape[-1])
     angle = place[:, None] / 10_000 ** (channel // 2 * 2 / W_E.shape[-1])
@@ -314,34 +325,41 @@ def sines(tokens, W_E, W_P, start):
 @embed_tokens_and_positions.misconception(
     "You norm the sum. The blocks norm what they read; the stream itself begins as the plain sum."
 )
-def normed_sum(tokens, W_E, W_P, start):
+def normed_sum(tokens, W_E, W_P, start=0):
     return F.layer_norm(W_E[tokens] + places(tokens, W_P, start), W_E.shape[1:])
 
 
 @embed_tokens_and_positions.misconception(
     "You multiply the whole sum by the root of the width. Nothing is scaled here: W_E[token] + W_P[place]."
 )
-def sum_scaled(tokens, W_E, W_P, start):
+def sum_scaled(tokens, W_E, W_P, start=0):
     return (W_E[tokens] + places(tokens, W_P, start)) * sqrt(W_E.shape[-1])
 
 
 @embed_tokens_and_positions.misconception(
     "You add start to the TOKENS. It belongs to the places: W_E[tokens] + W_P[start + t]."
 )
-def start_added_to_tokens(tokens, W_E, W_P, start):
+def start_added_to_tokens(tokens, W_E, W_P, start=0):
     return W_E[tokens + start] + places(tokens, W_P, 0)
 
 
 @embed_tokens_and_positions.misconception("Tokens count from 0: token i is row i of W_E, not row i - 1.")
-def tokens_from_one(tokens, W_E, W_P, start):
+def tokens_from_one(tokens, W_E, W_P, start=0):
     return W_E[tokens - 1] + places(tokens, W_P, start)
 
 
 @embed_tokens_and_positions.misconception(
     "You convert to float32 on the way, which keeps seven digits. Look rows up and add them in the dtype of W_E."
 )
-def in_float32(tokens, W_E, W_P, start):
+def in_float32(tokens, W_E, W_P, start=0):
     return (W_E[tokens].float() + places(tokens, W_P, start).float()).double()
+
+
+@embed_tokens_and_positions.misconception(
+    "A call without start begins at place 1. The first of all places is row 0: start=0 in the signature."
+)
+def start_of_one(tokens, W_E, W_P, start=1):
+    return W_E[tokens] + places(tokens, W_P, start)
 
 
 @embed_tokens_and_positions.always("Looking up is the product of one-hot rows with W_E.")
@@ -359,6 +377,12 @@ def two_pieces(call, rng):
         call(tokens=tokens[:, 2:], W_E=W_E, W_P=W_P, start=2),
     ]
     return close(torch.cat(pieces, dim=1), call(tokens=tokens, W_E=W_E, W_P=W_P, start=0))
+
+
+@embed_tokens_and_positions.always("A call may leave out start. The text then begins at place 0.")
+def start_left_out(call, rng):
+    given = {"tokens": tokens_of(rng, 6, 2, 4), "W_E": normal(rng, 6, 3), "W_P": normal(rng, 7, 3)}
+    return close(call(**given), call(**given, start=0))
 
 
 # 2. pre_norm_block
@@ -1532,7 +1556,13 @@ def shift_of_a_row(call, rng):
 # 5. sample
 
 
-@exercise("transformer.sample", reference=transformer.sample, points=6)
+def sample_by_position(candidate, logits, u, **settings):
+    """Call by position; a case may leave out the last settings, which then have their defaults."""
+    given = [settings[name] for name in ("temperature", "top_k", "top_p") if name in settings]
+    return candidate(logits, u, *given)
+
+
+@exercise("transformer.sample", reference=transformer.sample, points=6, run=sample_by_position)
 def sample(rng):
     """Draw tokens with a temperature, from the top k, from the top p; return also the probabilities."""
     two = tensor([[0.5, 0.1, 0.25, 0.15], [0.05, 0.3, 0.05, 0.6]]).log()
@@ -1557,6 +1587,10 @@ def sample(rng):
     yield edge(logits=two, u=tensor([0.999999, 0.0]), temperature=1.0, top_k=9, top_p=1.0)
     yield edge(logits=tensor([[2e4, 1e4, -3e4]]), u=tensor([0.5]), temperature=1.0, top_k=None, top_p=None)
     yield edge(logits=tensor([[7.0], [7.0]]), u=tensor([0.3, 0.8]), temperature=3.0, top_k=1, top_p=0.5)
+    many, u = normal(rng, 2, 64), tensor([0.7, 0.4])  # more tokens than a customary top_k
+    yield edge(logits=many, u=u, temperature=1.3, top_k=60)
+    yield edge(logits=many, u=u, temperature=1.3)
+    yield edge(logits=many, u=u)
 
 
 def shares(x):
@@ -1595,7 +1629,7 @@ def sample_by(
 ):
     """Return a sampler with one thing changed."""
 
-    def sampler(logits, u, temperature, top_k, top_p):
+    def sampler(logits, u, temperature=1.0, top_k=None, top_p=None):
         p = heat(logits, temperature)
         p = rescale(cut_p(between(cut_k(p, top_k)), top_p))
         return draw(p, u), p
@@ -1608,19 +1642,19 @@ def draw_by_rank(p, u):
     return order.gather(-1, draw(ranked, u)[:, None])[:, 0]
 
 
-def truncated_at_first(logits, u, temperature, top_k, top_p):
+def truncated_at_first(logits, u, temperature=1.0, top_k=None, top_p=None):
     p = torch.softmax(logits, -1)
     kept = keep_p(shares(keep_k(p, top_k)), top_p) > 0
     p = torch.softmax((logits / temperature).masked_fill(~kept, -torch.inf), -1)
     return draw(p, u), p
 
 
-def ranks_returned(logits, u, temperature, top_k, top_p):
+def ranks_returned(logits, u, temperature=1.0, top_k=None, top_p=None):
     p = sample_by()(logits, u, temperature, top_k, top_p)[1].sort(-1, descending=True).values
     return draw(p, u), p
 
 
-def zero_logits(logits, u, temperature, top_k, top_p):
+def zero_logits(logits, u, temperature=1.0, top_k=None, top_p=None):
     p = torch.softmax(logits / temperature, -1)
     kept = keep_p(shares(keep_k(p, top_k)), top_p) > 0
     p = torch.softmax((logits / temperature) * kept, -1)
@@ -1644,7 +1678,7 @@ for name, hint, changed in (
     (
         "no_temperature_at_all",
         DIVIDE_LOGITS + "You do not use it.",
-        lambda logits, u, temperature, top_k, top_p: (lambda p: (draw(p, u), p))(
+        lambda logits, u, temperature=1.0, top_k=None, top_p=None: (lambda p: (draw(p, u), p))(
             torch.softmax(keep_p(keep_k(torch.softmax(logits, -1), top_k), top_p).log(), -1)
         ),
     ),
@@ -1794,21 +1828,21 @@ def cut_in_the_order_of_sorting(p, top_p):
     return p.where(ranked.cumsum(-1) - ranked < top_p, 0.0)
 
 
-def one_cut_alone(logits, u, temperature, top_k, top_p):
+def one_cut_alone(logits, u, temperature=1.0, top_k=None, top_p=None):
     return sample_by()(logits, u, temperature, top_k, None if top_k is not None else top_p)
 
 
-def probabilities_before_the_cut(logits, u, temperature, top_k, top_p):
+def probabilities_before_the_cut(logits, u, temperature=1.0, top_k=None, top_p=None):
     tokens, _ = sample_by()(logits, u, temperature, top_k, top_p)
     return tokens, torch.softmax(logits / temperature, -1)
 
 
-def drawn_before_the_cut(logits, u, temperature, top_k, top_p):
+def drawn_before_the_cut(logits, u, temperature=1.0, top_k=None, top_p=None):
     _, p = sample_by()(logits, u, temperature, top_k, top_p)
     return draw(torch.softmax(logits / temperature, -1), u), p
 
 
-def logarithms_returned(logits, u, temperature, top_k, top_p):
+def logarithms_returned(logits, u, temperature=1.0, top_k=None, top_p=None):
     tokens, p = sample_by()(logits, u, temperature, top_k, top_p)
     return tokens, p.log()
 
@@ -1928,7 +1962,7 @@ def rescaled_by_top_p_alone(draw):
 def rescaled_after_the_draw(draw):
     """Return a sampler that draws from what top_p has left, and rescales only what it returns."""
 
-    def sampler(logits, u, temperature, top_k, top_p):
+    def sampler(logits, u, temperature=1.0, top_k=None, top_p=None):
         p = keep_p(shares(keep_k(torch.softmax(logits / temperature, -1), top_k)), top_p)
         return draw(p, u), shares(p)
 
@@ -1953,6 +1987,15 @@ def softmax_and_sums_along_axis_0(draw):
 
 def shares_of_the_batch(p):
     return p / p.sum()
+
+
+def sample_with_defaults(temperature=1.0, top_k=None, top_p=None):
+    """Return a sampler that is right but for its defaults."""
+
+    def sampler(logits, u, temperature=temperature, top_k=top_k, top_p=top_p):
+        return sample_by()(logits, u, temperature, top_k, top_p)
+
+    return sampler
 
 
 ENDS = (
@@ -2018,8 +2061,21 @@ for name, hint, sampler in (
 @sample.misconception(
     "p.sum(-1) has shape (B,), which does not line up with the rows of p, (B, V). Keep the axis: keepdim=True."
 )
-def axis_of_the_sum_lost(logits, u, temperature, top_k, top_p):
+def axis_of_the_sum_lost(logits, u, temperature=1.0, top_k=None, top_p=None):
     return sample_by(rescale=lambda p: p / p.sum(-1))(logits, u, temperature, top_k, top_p)
+
+
+NOTHING_IS_CUT = "None, which cuts nothing."
+for setting, values, hint in (
+    ("temperature", (0.7, 0.8, 2.0), "1, which leaves the model's own probabilities."),
+    ("top_k", (5, 10, 40, 50), NOTHING_IS_CUT),
+    ("top_p", (0.9, 0.95), NOTHING_IS_CUT),
+):
+    for value in values:
+        sample.misconception(
+            f"A call may leave out {setting}. Yours is then {value}; in the signature of the exercise it is {hint}",
+            name=f"{setting}_of_{value}_left_out",
+        )(sample_with_defaults(**{setting: value}))
 
 
 @sample.always("top_k may be larger than the vocabulary; then all tokens are kept. Use min(top_k, V).")
@@ -2061,6 +2117,17 @@ def shift_of_logits(call, rng):
     logits = normal(rng, 3, 7)
     a, b = call(logits=logits, **settings), call(logits=logits + 3, **settings)
     return torch.equal(a[0], b[0]) and close(a[1], b[1])
+
+
+@sample.always(
+    "A call may leave out top_p, top_k and the temperature. Without the cuts all tokens are kept, and without the "
+    "temperature it is 1."
+)
+def settings_left_out(call, rng):
+    given = {"logits": normal(rng, 2, 64), "u": torch.from_numpy(rng.uniform(size=2))}
+    plain = call(**given, temperature=1.0, top_k=None, top_p=None)[1]
+    left_out = [{}, {"temperature": 1.0}, {"temperature": 1.0, "top_k": None}]
+    return all(close(call(**given, **settings)[1], plain) for settings in left_out)
 
 
 # 6. generate_with_cache
