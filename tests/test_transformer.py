@@ -786,16 +786,16 @@ def loss_by_scipy(logits, targets):
     return -float(np.take_along_axis(p, targets.numpy()[..., None], axis=-1).mean())
 
 
-def sample_by_masks(logits, u, temperature=1.0, top_k=None, top_p=None):
+def sample_by_masks(logits, u, temperature=1.0, top_k=None, top_p=None, hidden=-torch.inf):
     """Mask logits, as the sampler of a well-known library does."""
     x = logits / temperature
     if top_k is not None:
-        x = x.masked_fill(x < x.topk(min(top_k, x.shape[-1])).values[:, -1:], -torch.inf)
+        x = x.masked_fill(x < x.topk(min(top_k, x.shape[-1])).values[:, -1:], hidden)
     if top_p is not None:
         ranked, order = x.sort(descending=True)
         gone = ranked.softmax(-1).cumsum(-1) > top_p
         gone[:, 1:], gone[:, 0] = gone[:, :-1].clone(), False
-        x = x.masked_fill(torch.zeros_like(gone).scatter(1, order, gone), -torch.inf)
+        x = x.masked_fill(torch.zeros_like(gone).scatter(1, order, gone), hidden)
     p = x.softmax(-1)
     return (p.cumsum(-1) > u[:, None]).int().argmax(-1), p
 
@@ -859,6 +859,52 @@ def test_a_nucleus_that_must_exceed_the_share_is_explained():
     report = evaluate("transformer.sample", answer)
     assert report.score < report.max_score
     assert "EXCEEDS top_p" in words_of(report)
+
+
+def sample_hiding(hidden, hidden_by_top_p=None, count=False):
+    """Return a sampler that puts numbers in the place of minus infinity, and may draw by counting running sums."""
+
+    def answer(logits, u, temperature=1.0, top_k=None, top_p=None):
+        z = logits / temperature
+        if top_k is not None:
+            z = torch.where(z < z.topk(min(top_k, z.shape[-1]), -1).values[:, -1:], hidden, z)
+        value = hidden if hidden_by_top_p is None else hidden_by_top_p
+        tokens, p = sample_by_masks(z, u, top_p=top_p, hidden=value)
+        return (p.cumsum(-1) <= u[:, None]).sum(-1) if count else tokens, p
+
+    return answer
+
+
+@pytest.mark.parametrize("count", [False, True])
+@pytest.mark.parametrize(
+    ("value", "misconception"),
+    [
+        (-50.0, "masked_with_minus_a_hundred"),
+        (-100.0, "masked_with_minus_a_hundred"),
+        (-1e3, "masked_with_minus_a_thousand"),
+        (-1e4, "masked_with_minus_ten_thousand"),
+    ],
+)
+def test_a_finite_mask_of_logits_is_recognized_however_tokens_are_drawn(value, misconception, count):
+    report = evaluate("transformer.sample", sample_hiding(value, count=count))
+    assert report.misconception == misconception, report.feedback
+
+
+@pytest.mark.parametrize(("by_top_k", "by_top_p"), [(-torch.inf, -1e4), (-1e4, -torch.inf)])
+def test_a_finite_mask_in_one_of_two_places_is_recognized(by_top_k, by_top_p):
+    report = evaluate("transformer.sample", sample_hiding(by_top_k, by_top_p))
+    assert report.misconception == "masked_with_minus_ten_thousand", report.feedback
+
+
+def test_a_finite_mask_of_any_other_size_is_explained():
+    report = evaluate("transformer.sample", sample_hiding(-1e5))
+    assert report.score < report.max_score
+    assert "is no minus infinity" in words_of(report)
+
+
+def test_a_mask_beyond_all_logits_is_as_good_as_infinity():
+    report = evaluate("transformer.sample", sample_hiding(torch.finfo(torch.float64).min))
+    assert report.score == report.max_score, report.feedback
 
 
 def sample_with(temperature=1.0, top_k=None, top_p=None):

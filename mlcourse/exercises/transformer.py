@@ -1587,6 +1587,9 @@ def sample(rng):
     yield edge(logits=two, u=tensor([0.999999, 0.0]), temperature=1.0, top_k=9, top_p=1.0)
     yield edge(logits=tensor([[2e4, 1e4, -3e4]]), u=tensor([0.5]), temperature=1.0, top_k=None, top_p=None)
     yield edge(logits=tensor([[7.0], [7.0]]), u=tensor([0.3, 0.8]), temperature=3.0, top_k=1, top_p=0.5)
+    low = tensor([[-9999, -9999.5, -10000], [-10000, -9999, -9999.5]])
+    yield edge(logits=low, u=tensor([0.6, 0.9]), temperature=1.0, top_k=1, top_p=None)
+    yield edge(logits=low, u=tensor([0.6, 0.9]), temperature=1.0, top_k=None, top_p=0.4)
     many, u = normal(rng, 2, 64), tensor([0.7, 0.4])  # more tokens than a customary top_k
     yield edge(logits=many, u=u, temperature=1.3, top_k=60)
     yield edge(logits=many, u=u, temperature=1.3)
@@ -1654,11 +1657,16 @@ def ranks_returned(logits, u, temperature=1.0, top_k=None, top_p=None):
     return draw(p, u), p
 
 
-def zero_logits(logits, u, temperature=1.0, top_k=None, top_p=None):
-    p = torch.softmax(logits / temperature, -1)
-    kept = keep_p(shares(keep_k(p, top_k)), top_p) > 0
-    p = torch.softmax((logits / temperature) * kept, -1)
-    return draw(p, u), p
+def masked_logits(value):
+    """Return a sampler in which the logits of the tokens that go become ``value``."""
+
+    def sampler(logits, u, temperature=1.0, top_k=None, top_p=None):
+        z = logits / temperature
+        kept = keep_p(shares(keep_k(torch.softmax(z, -1), top_k)), top_p) > 0
+        p = torch.softmax(z.masked_fill(~kept, value), -1)
+        return draw(p, u), p
+
+    return sampler
 
 
 DIVIDE_LOGITS = "The temperature divides the LOGITS, before softmax: softmax(logits / temperature). "
@@ -1774,7 +1782,7 @@ for name, hint, changed in (
     (
         "zero_logits",
         "You set the logits of the tokens that go to 0. That is a logit like any other: use minus infinity.",
-        zero_logits,
+        masked_logits(0.0),
     ),
     (
         "likeliest",
@@ -2065,6 +2073,14 @@ def axis_of_the_sum_lost(logits, u, temperature=1.0, top_k=None, top_p=None):
     return sample_by(rescale=lambda p: p / p.sum(-1))(logits, u, temperature, top_k, top_p)
 
 
+for name, value in (("a_hundred", -100.0), ("a_thousand", -1e3), ("ten_thousand", -1e4)):
+    sample.misconception(
+        f"You set the logits of the tokens that go to a number such as {value:g}. That is no minus infinity: a token that was cut comes "
+        "back where the others lie as low, and with u = 0 even where its probability is merely tiny. Use -torch.inf.",
+        name=f"masked_with_minus_{name}",
+    )(masked_logits(value))
+
+
 NOTHING_IS_CUT = "None, which cuts nothing."
 for setting, values, hint in (
     ("temperature", (0.7, 0.8, 2.0), "1, which leaves the model's own probabilities."),
@@ -2117,6 +2133,18 @@ def shift_of_logits(call, rng):
     logits = normal(rng, 3, 7)
     a, b = call(logits=logits, **settings), call(logits=logits + 3, **settings)
     return torch.equal(a[0], b[0]) and close(a[1], b[1])
+
+
+@sample.always(
+    "A token that was cut has the probability 0, however low the logits of the others are. A number such as -100 or "
+    "-10000 in its place is no minus infinity: use -torch.inf."
+)
+def cut_among_low_logits(call, rng):
+    logits = normal(rng, 2, 5) - 9000
+    given = {"logits": logits, "u": tensor([0.3, 0.9]), "temperature": 0.05}
+    one = F.one_hot(logits.argmax(-1), 5).double()
+    settings = [{"top_k": 1, "top_p": None}, {"top_k": None, "top_p": 1e-3}]
+    return all(close(call(**given, **some)[1], one) for some in settings)
 
 
 @sample.always(
