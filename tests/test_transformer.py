@@ -826,11 +826,44 @@ def words_of(report):
     return " ".join(report.feedback.split())
 
 
-@pytest.mark.parametrize("value", [-50.0, -1e4])
-def test_a_mask_that_is_not_low_enough_is_explained(value):
-    report = evaluate("transformer.pre_norm_block", block_with_mask(value))
+def forward_with_mask(value):
+    block_forward = block_with_mask(value)
+
+    def answer(tokens, weights, n_heads):
+        x = weights["W_E"][tokens] + weights["W_P"][: tokens.shape[1]]
+        for block in weights["blocks"]:
+            x = block_forward(x, block, n_heads)
+        return F.layer_norm(x, x.shape[-1:], weights["gain"], weights["shift"]) @ weights["W_E"].mT
+
+    return answer
+
+
+MASKED = {"pre_norm_block": block_with_mask, "gpt_forward": forward_with_mask}
+
+
+@pytest.mark.parametrize("value", [-50.0, -100.0, -1e4])
+@pytest.mark.parametrize("name", MASKED)
+def test_a_mask_that_is_not_low_enough_is_explained(name, value):
+    report = evaluate(f"transformer.{name}", MASKED[name](value))
     assert report.score < report.max_score
     assert "is no minus infinity" in words_of(report)
+
+
+@pytest.mark.parametrize("value", [-20.0, -100.0, -1e4])
+def test_a_prompt_whose_mask_is_not_low_enough_is_explained(value):
+    report = evaluate("transformer.generate_with_cache", writer(step_by(hidden=value)))
+    assert report.score < report.max_score
+    assert "is no minus infinity" in words_of(report)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_very_low_mask_is_as_good_as_infinity(seed):
+    for name, answer in (
+        ("gpt_forward", forward_with_mask(-1e9)),
+        ("generate_with_cache", writer(step_by(hidden=-1e9))),
+    ):
+        report = evaluate(f"transformer.{name}", answer, seed)
+        assert report.score == report.max_score, report.feedback
 
 
 @pytest.mark.parametrize("eps", [1e-15, 1e-12, 1e-10])
@@ -978,7 +1011,7 @@ def writer(step):
     return answer
 
 
-def step_by(product=torch.matmul, attend=None, keep=True):
+def step_by(product=torch.matmul, attend=None, keep=True, hidden=-torch.inf):
     """Return a step: what is not in the memory yet passes the network, all of it by one kind of product."""
 
     def step(tokens, weights, n_heads, memory):
@@ -1002,7 +1035,12 @@ def step_by(product=torch.matmul, attend=None, keep=True):
             )
             memory[number, "k"], memory[number, "v"] = k, v
         T, S = q.shape[-2], k.shape[-2]
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=torch.ones(T, S).tril(S - T).bool())
+        seen = torch.ones(T, S).tril(S - T).bool()
+        if hidden == -torch.inf:
+            mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
+        else:
+            scores = q @ k.mT / q.shape[-1] ** 0.5
+            mixed = scores.masked_fill(~seen, hidden).softmax(-1) @ v
         return product(mixed.transpose(1, 2).flatten(-2), block["W_O"])
 
     return step

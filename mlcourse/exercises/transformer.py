@@ -49,6 +49,17 @@ def block_weights(rng, C, D, n_layers=1):
     }
 
 
+def far_from_itself(block):
+    """Each position is compared with minus itself: its own score lies far below -10000, and 0 is no low score."""
+    return {**block, "W_Q": 400 * block["W_Q"], "W_K": -400 * block["W_Q"]}
+
+
+def far_from_themselves(weights):
+    """Return a model whose first block is such a block; the others look at what it did."""
+    first, *others = weights["blocks"]
+    return {**weights, "blocks": [far_from_itself(first), *others]}
+
+
 def gpt_weights(rng, V, T_max, C, D, n_layers):
     return {
         "W_E": normal(rng, V, C),
@@ -97,6 +108,10 @@ def merge_reshaped(x):
 
 def masked_softmax(scores, seen):
     return torch.softmax(scores.masked_fill(~seen, -torch.inf), -1)
+
+
+def weakly_masked_softmax(scores, seen):
+    return torch.softmax(scores.masked_fill(~seen, -100.0), -1)
 
 
 def split_interleaved(x, n_heads):
@@ -409,6 +424,7 @@ def pre_norm_block(rng):
     yield edge(x=torch.zeros(1, 3, 4, dtype=torch.float64), block=block_weights(rng, 4, 6), n_heads=4)
     yield edge(x=1e4 * normal(rng, 2, 3, 6), block=block_weights(rng, 6, 5), n_heads=2)
     yield edge(x=1e-3 * normal(rng, 2, 3, 6), block=block_weights(rng, 6, 5), n_heads=2)
+    yield edge(x=normal(fixed, 2, 4, 6), block=far_from_itself(block_weights(fixed, 6, 5)), n_heads=2)
 
 
 @pre_norm_block.misconception(
@@ -526,8 +542,13 @@ NO_MASK = (
 )
 OWN_VARIANCE = "The variance in a norm divides by C, not by C - 1: torch.var needs correction=0."
 EPS_INSIDE = "eps = 1e-5 stands inside the root: sqrt(variance + eps)."
+WEAK_MASK = "A mask of -100 or -10000 is no minus infinity: a score that is larger gets through."
+FUTURE_BY_A_WEAK_MASK = (
+    WEAK_MASK + " Where the scores that a position may see are lower still, it reads the future. Use -torch.inf."
+)
 for name, hint, changed in (
     ("no_mask", NO_MASK, block_by(attend=attend_by(causal=False))),
+    ("masked_weakly", FUTURE_BY_A_WEAK_MASK, block_by(attend=attend_by(shares=weakly_masked_softmax))),
     (
         "sees_the_next",
         "Each position sees one step into the future: it could read the token that it must predict. The last key that "
@@ -899,15 +920,15 @@ def one_sum_around_both(x, block, n_heads):
     return x + feed(norm(attended, block["gain_2"], block["shift_2"]), block)
 
 
-@pre_norm_block.always(
+LARGE_SCORES = (
     "However large the scores are, the result is a number, and nothing of the future is in it. Exponentials of large "
-    "scores overflow: take the largest score of each row out first. A mask of -100 or -10000 is no minus infinity: a "
-    "score that is larger gets through."
+    "scores overflow: take the largest score of each row out first. "
 )
+
+
+@pre_norm_block.always(LARGE_SCORES + WEAK_MASK)
 def causal_with_large_scores(call, rng):
-    x, block = normal(rng, 2, 5, 6), block_weights(rng, 6, 4)
-    # Each position is compared with minus itself, so that its own score lies far below any such mask.
-    block = {**block, "W_Q": 400 * block["W_Q"], "W_K": -400 * block["W_Q"]}
+    x, block = normal(rng, 2, 5, 6), far_from_itself(block_weights(rng, 6, 4))
     other = x.clone()
     other[:, 3:] = normal(rng, 2, 2, 6)
     before, after = (call(x=given, block=block, n_heads=2)[:, :3] for given in (x, other))
@@ -960,6 +981,8 @@ def gpt_forward(rng):
     yield edge(tokens=tokens_of(rng, 5, 2, 1), weights=gpt_weights(rng, 5, 3, 4, 8, 1), n_heads=1)
     yield edge(tokens=tokens_of(rng, 5, 2, 6), weights=gpt_weights(rng, 5, 6, 4, 8, 2), n_heads=4)
     yield edge(tokens=tokens_of(rng, 5, 2, 3), weights=gpt_weights(rng, 5, 6, 4, 8, 0), n_heads=2)
+    large = far_from_themselves(gpt_weights(fixed, 5, 6, 4, 8, 2))
+    yield edge(tokens=torch.tensor([[3, 1, 4, 0], [2, 0, 1, 3]]), weights=large, n_heads=2)
 
 
 def post_norm_order(x, block, n_heads):
@@ -979,6 +1002,11 @@ for name, hint, changed in (
         forward_by(last=lambda x, weights: x),
     ),
     ("no_mask_anywhere", NO_MASK, forward_by(block_by(attend=attend_by(causal=False)))),
+    (
+        "masked_weakly_everywhere",
+        FUTURE_BY_A_WEAK_MASK,
+        forward_by(block_by(attend=attend_by(shares=weakly_masked_softmax))),
+    ),
     (
         "no_places_at_all",
         "W_P is not added. Without it the model cannot tell where a token stands.",
@@ -1223,6 +1251,13 @@ def prefixes(call, rng):
     tokens, weights = tokens_of(rng, 6, 2, 5), gpt_weights(rng, 6, 7, 4, 6, 2)
     whole = call(tokens=tokens, weights=weights, n_heads=2)
     return all(close(call(tokens=tokens[:, :t], weights=weights, n_heads=2), whole[:, :t]) for t in (1, 3))
+
+
+@gpt_forward.always(LARGE_SCORES + WEAK_MASK)
+def prefixes_with_large_scores(call, rng):
+    tokens, weights = tokens_of(rng, 6, 2, 5), far_from_themselves(gpt_weights(rng, 6, 7, 4, 6, 2))
+    whole, part = (call(tokens=given, weights=weights, n_heads=2) for given in (tokens, tokens[:, :3]))
+    return part.shape == (2, 3, 6) and torch.allclose(part, whole[:, :3], rtol=1e-4, atol=1e-4)
 
 
 @gpt_forward.always("Each text of the batch is worked on by itself.")
@@ -2075,8 +2110,9 @@ def axis_of_the_sum_lost(logits, u, temperature=1.0, top_k=None, top_p=None):
 
 for name, value in (("a_hundred", -100.0), ("a_thousand", -1e3), ("ten_thousand", -1e4)):
     sample.misconception(
-        f"You set the logits of the tokens that go to a number such as {value:g}. That is no minus infinity: a token that was cut comes "
-        "back where the others lie as low, and with u = 0 even where its probability is merely tiny. Use -torch.inf.",
+        f"You set the logits of the tokens that go to a number such as {value:g}. That is no minus infinity: a token "
+        "that was cut comes back where the others lie as low, and with u = 0 even where its probability is merely "
+        "tiny. Use -torch.inf.",
         name=f"masked_with_minus_{name}",
     )(masked_logits(value))
 
@@ -2226,6 +2262,8 @@ def generate_with_cache(rng):
         yield random(prompt=tokens_of(rng, V, B, T), weights=weights, n_heads=N, n_new=n)
     yield edge(prompt=tokens_of(rng, 5, 2, 1), weights=gpt_weights(rng, 5, 8, 4, 8, 2), n_heads=2, n_new=8)
     yield edge(prompt=tokens_of(rng, 5, 1, 2), weights=gpt_weights(rng, 5, 7, 4, 8, 1), n_heads=1, n_new=6)
+    large = far_from_themselves(gpt_weights(fixed, 5, 12, 4, 8, 2))
+    yield edge(prompt=torch.tensor([[3, 1, 4, 0], [2, 0, 1, 3]]), weights=large, n_heads=2, n_new=8)
 
 
 def generate_by(
@@ -2244,6 +2282,7 @@ def generate_by(
     shown=lambda row: row,
     read=norm,
     scale=lambda C, H: sqrt(H),
+    hidden=-torch.inf,
 ):
     """Return generation with a cache and one thing changed."""
     keep_v = keep_v or keep
@@ -2269,7 +2308,7 @@ def generate_by(
                     see = newest_mask(S)
                 elif first_mask:
                     see = see.tril(S - n)
-                scores = (q @ k.mT / scale(x.shape[-1], q.shape[-1])).masked_fill(~see, -torch.inf)
+                scores = (q @ k.mT / scale(x.shape[-1], q.shape[-1])).masked_fill(~see, hidden)
                 x = x + merge(torch.softmax(scores, -1) @ v) @ block["W_O"]
                 x = x + feed(norm(x, block["gain_2"], block["shift_2"]), block)
             row = (last(x, weights) @ weights["W_E"].mT)[:, -1]
@@ -2381,6 +2420,7 @@ for name, hint, changed in (
         "later passes have one query, which may see everything kept.",
         generate_by(first_mask=False),
     ),
+    ("prompt_masked_weakly", FUTURE_BY_A_WEAK_MASK, generate_by(hidden=-100.0)),
     (
         "aligned_at_the_start",
         "Your mask lets the newest token see the first key only: it aligns the first query with the "
@@ -2676,6 +2716,17 @@ def in_two_steps(call, rng):
     first = call(prompt=prompt, weights=weights, n_heads=2, n_new=4)
     then = call(prompt=first["tokens"], weights=weights, n_heads=2, n_new=4)
     return torch.equal(then["tokens"], once["tokens"]) and close(then["logits"], once["logits"][:, 4:])
+
+
+@generate_with_cache.always(
+    "However large the scores are, a text that is read at once gives the same as one that is read token by token. "
+    + WEAK_MASK
+)
+def read_at_once_with_large_scores(call, rng):
+    prompt, weights = tokens_of(rng, 6, 2, 1), far_from_themselves(gpt_weights(rng, 6, 12, 4, 6, 2))
+    once = call(prompt=prompt, weights=weights, n_heads=2, n_new=8)
+    then = call(prompt=once["tokens"][:, :5], weights=weights, n_heads=2, n_new=4)
+    return torch.allclose(then["logits"], once["logits"][:, 4:], rtol=1e-4, atol=1e-4)
 
 
 # 7. count_flops_and_parameters
