@@ -940,6 +940,20 @@ def test_a_mask_beyond_all_logits_is_as_good_as_infinity():
     assert report.score == report.max_score, report.feedback
 
 
+@pytest.mark.parametrize(
+    "draw",
+    [lambda p: torch.multinomial(p, 1).squeeze(-1), lambda p: torch.distributions.Categorical(p).sample()],
+)
+def test_a_draw_that_ignores_u_is_recognized_and_the_generator_of_torch_is_left_as_it_was(draw):
+    def answer(*given, **settings):
+        p = sample_by_masks(*given, **settings)[1]
+        return draw(p), p
+
+    before = torch.get_rng_state()
+    assert evaluate("transformer.sample", answer).misconception == "u_ignored"
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def sample_with(temperature=1.0, top_k=None, top_p=None):
     def answer(logits, u, temperature=temperature, top_k=top_k, top_p=top_p):
         return sample_by_masks(logits, u, temperature, top_k, top_p)

@@ -424,7 +424,7 @@ def pre_norm_block(rng):
     yield edge(x=torch.zeros(1, 3, 4, dtype=torch.float64), block=block_weights(rng, 4, 6), n_heads=4)
     yield edge(x=1e4 * normal(rng, 2, 3, 6), block=block_weights(rng, 6, 5), n_heads=2)
     yield edge(x=1e-3 * normal(rng, 2, 3, 6), block=block_weights(rng, 6, 5), n_heads=2)
-    yield edge(x=normal(fixed, 2, 4, 6), block=far_from_itself(block_weights(fixed, 6, 5)), n_heads=2)
+    yield edge(x=normal(fixed, 2, 3, 6), block=far_from_itself(block_weights(fixed, 6, 5)), n_heads=2)
 
 
 @pre_norm_block.misconception(
@@ -672,6 +672,11 @@ for name, hint, changed in (
     pre_norm_block.misconception(hint, name=name)(changed)
 
 
+def itself_hidden_by(hide):
+    """Return shares where a position does not see itself; ``hide`` is a function of scores and what is hidden."""
+    return lambda scores, seen: hide(scores, ~seen.tril(-1))
+
+
 def past_hidden(scores, seen):
     return torch.softmax(scores.masked_fill(seen.tril(-1), -torch.inf), -1)
 
@@ -690,6 +695,10 @@ def norm_with(rule):
     return lambda x, gain, shift: rule(F.layer_norm(x, gain.shape), gain, shift)
 
 
+NOT_ITSELF = (
+    "A position does not see itself: hide the keys AFTER query i, triu(diagonal=1), and not key i. Your first query is "
+    "left with nothing, "
+)
 SCALE = "Divide the scores by sqrt(C / N), the root of the length of a head's key. "
 MERGED = (
     "You merge the heads by a reshape alone, which mixes heads and positions. First swap heads and positions back, "
@@ -727,6 +736,33 @@ for name, hint, changed in (
         "past_hidden",
         "Your mask hides the past and shows the future. Query i sees the keys 0 to i: keep the LOWER triangle.",
         block_by(attend=attend_by(shares=past_hidden)),
+    ),
+    (
+        "itself_hidden_by_a_large_number",
+        NOT_ITSELF + "so its scores are all alike, and it reads the future in equal parts.",
+        block_by(
+            attend=attend_by(
+                shares=itself_hidden_by(lambda scores, gone: torch.softmax(scores.masked_fill(gone, -1e9), -1))
+            )
+        ),
+    ),
+    (
+        "itself_hidden_by_adding_a_large_number",
+        NOT_ITSELF + "so all its scores are lowered alike, and it reads the future as if there were no mask.",
+        block_by(
+            attend=attend_by(shares=itself_hidden_by(lambda scores, gone: torch.softmax(scores - 1e9 * gone, -1)))
+        ),
+    ),
+    (
+        "itself_hidden_and_nan_removed",
+        NOT_ITSELF + "which gives nan. nan_to_num covers that up, and the first query reads nothing.",
+        block_by(
+            attend=attend_by(
+                shares=itself_hidden_by(
+                    lambda scores, gone: torch.softmax(scores.masked_fill(gone, -torch.inf), -1).nan_to_num(0.0)
+                )
+            )
+        ),
     ),
     ("merged_by_reshape", MERGED, block_by(attend=attend_by(merge=merge_reshaped))),
     (
@@ -1592,9 +1628,17 @@ def shift_of_a_row(call, rng):
 
 
 def sample_by_position(candidate, logits, u, **settings):
-    """Call by position; a case may leave out the last settings, which then have their defaults."""
+    """Call by position; a case may leave out the last settings, which then have their defaults.
+
+    Torch's own generator starts in one state: who draws from it instead of u draws the same tokens, and is recognized.
+    """
     given = [settings[name] for name in ("temperature", "top_k", "top_p") if name in settings]
-    return candidate(logits, u, *given)
+    state = torch.get_rng_state()
+    torch.default_generator.manual_seed(0)
+    try:
+        return candidate(logits, u, *given)
+    finally:
+        torch.set_rng_state(state)
 
 
 @exercise("transformer.sample", reference=transformer.sample, points=6, run=sample_by_position)
@@ -1607,6 +1651,7 @@ def sample(rng):
     yield worked(logits=two, u=tensor([0.9, 0.25]), temperature=1.0, top_k=None, top_p=0.7)
     eight = tensor([[0.3, 0.02, 0.2, 0.04, 0.18, 0.14, 0.02, 0.1], [0.01, 0.4, 0.02, 0.2, 0.16, 0.1, 0.08, 0.03]]).log()
     yield worked(logits=eight, u=tensor([0.8, 0.9]), temperature=1.25, top_k=5, top_p=0.8)
+    yield worked(logits=two, u=tensor([0.9, 0.4]), temperature=1.0, top_k=2, top_p=0.6)  # one token is left
     three = tensor([[0.5, 0.5], [0.9, 0.1], [0.2, 0.8]]).log()  # more rows than tokens: columns sum to more than rows
     yield worked(logits=three, u=tensor([0.8, 0.3, 0.1]), temperature=1.0, top_k=None, top_p=None)
     for B, V, tau, k, p in [
@@ -1864,11 +1909,68 @@ def draw_by_counting(p, u):
     return (p.cumsum(-1) <= u[:, None]).sum(-1).clamp(max=p.shape[-1] - 1)
 
 
-def cut_in_the_order_of_sorting(p, top_p):
-    if top_p is None:
-        return p
-    ranked = p.sort(-1, descending=True).values
-    return p.where(ranked.cumsum(-1) - ranked < top_p, 0.0)
+def on_its_own_order(p, ranked, order, kept):
+    """Use the mask of the sorted tokens on the tokens in their own order."""
+    return p * kept
+
+
+def left_sorted(p, ranked, order, kept):
+    """Cut the sorted tokens and leave them so."""
+    return ranked * kept
+
+
+def gathered(p, ranked, order, kept):
+    """Bring the mask back by gather, where scatter is needed."""
+    return p * kept.gather(-1, order)
+
+
+def first_ranks(p, number):
+    return (torch.arange(p.shape[-1]) < number).expand_as(p)
+
+
+def cut_p_by(apply):
+    """Return a cut by top_p whose mask of the sorted tokens goes back to the tokens in a wrong way."""
+
+    def cut(p, top_p):
+        ranked, order = p.sort(-1, descending=True)
+        return p if top_p is None else apply(p, ranked, order, ranked.cumsum(-1) - ranked < top_p)
+
+    return cut
+
+
+def cut_k_by(apply):
+    """Return a cut by top_k whose mask of the sorted tokens goes back to the tokens in a wrong way."""
+    return lambda p, k: p if k is None else apply(p, *p.sort(-1, descending=True), first_ranks(p, k))
+
+
+def sample_by_one_mask(apply):
+    """Return a sampler that sorts once, finds what both cuts keep, and brings that back in a wrong way."""
+
+    def sampler(logits, u, temperature=1.0, top_k=None, top_p=None):
+        p = torch.softmax(logits / temperature, -1)
+        ranked, order = p.sort(-1, descending=True)
+        kept = first_ranks(p, p.shape[-1] if top_k is None else top_k)
+        if top_p is not None:
+            left = shares(ranked * kept)
+            kept = kept & (left.cumsum(-1) - left < top_p)
+        p = shares(apply(p, ranked, order, kept))
+        return draw(p, u), p
+
+    return sampler
+
+
+IN_SORTED_ORDER = (
+    "You make the mask for {} along the SORTED tokens, but use it on the tokens in their own order. Bring it back "
+    "first: scatter it with the indices that sort returns."
+)
+LEFT_SORTED = (
+    "{} the probabilities sorted, so that place j is no longer token j. Bring them back with the indices that sort "
+    "returns: torch.zeros_like(p).scatter(-1, order, ranked)."
+)
+GATHERED = (
+    "You bring the mask of the sorted tokens back by gather. gather READS at the indices that sort returns, and sorts "
+    "once more; scatter WRITES there, and that is the way back."
+)
 
 
 def one_cut_alone(logits, u, temperature=1.0, top_k=None, top_p=None):
@@ -1914,10 +2016,31 @@ for name, hint, changed in (
         sample_by(cut_p=lambda p, top_p: p if top_p is None else p.where(p >= top_p * p.amax(-1, keepdim=True), 0.0)),
     ),
     (
-        "cut_in_the_order_of_sorting",
-        "You cut by top_p along the SORTED tokens, but use that mask on the tokens in their own order. Bring it back "
-        "first: scatter it with the indices that sort returns.",
-        sample_by(cut_p=cut_in_the_order_of_sorting),
+        "both_cuts_in_the_order_of_sorting",
+        IN_SORTED_ORDER.format("both cuts"),
+        sample_by(cut_k=cut_k_by(on_its_own_order), cut_p=cut_p_by(on_its_own_order)),
+    ),
+    (
+        "one_mask_in_the_order_of_sorting",
+        IN_SORTED_ORDER.format("both cuts"),
+        sample_by_one_mask(on_its_own_order),
+    ),
+    (
+        "left_sorted_by_top_p",
+        LEFT_SORTED.format("The cut by top_p leaves"),
+        sample_by(cut_p=cut_p_by(left_sorted)),
+    ),
+    (
+        "left_sorted_by_both_cuts",
+        LEFT_SORTED.format("Your cuts leave"),
+        sample_by(cut_k=cut_k_by(left_sorted), cut_p=cut_p_by(left_sorted)),
+    ),
+    ("one_mask_gathered", GATHERED, sample_by_one_mask(gathered)),
+    (
+        "u_ignored",
+        "You draw with a generator of your own, as torch.multinomial does, and never look at u. All randomness is in "
+        "u: the token is the first at which the running sum of p exceeds it.",
+        sample_by(draw=lambda p, u: torch.multinomial(p, 1)[:, 0]),
     ),
     (
         "one_cut_alone",
@@ -2108,6 +2231,16 @@ def axis_of_the_sum_lost(logits, u, temperature=1.0, top_k=None, top_p=None):
     return sample_by(rescale=lambda p: p / p.sum(-1))(logits, u, temperature, top_k, top_p)
 
 
+NOTHING_LEFT = " Where both cuts together leave nothing, 0 / 0 gives nan."
+for end, _, rule in ENDS:
+    sample.misconception(IN_SORTED_ORDER.format("top_p") + NOTHING_LEFT, name="cut_in_the_order_of_sorting" + end)(
+        sample_by(cut_p=cut_p_by(on_its_own_order), draw=rule)
+    )
+    sample.misconception(GATHERED + NOTHING_LEFT, name="mask_gathered" + end)(
+        sample_by(cut_p=cut_p_by(gathered), draw=rule)
+    )
+
+
 for name, value in (("a_hundred", -100.0), ("a_thousand", -1e3), ("ten_thousand", -1e4)):
     sample.misconception(
         f"You set the logits of the tokens that go to a number such as {value:g}. That is no minus infinity: a token "
@@ -2263,7 +2396,7 @@ def generate_with_cache(rng):
     yield edge(prompt=tokens_of(rng, 5, 2, 1), weights=gpt_weights(rng, 5, 8, 4, 8, 2), n_heads=2, n_new=8)
     yield edge(prompt=tokens_of(rng, 5, 1, 2), weights=gpt_weights(rng, 5, 7, 4, 8, 1), n_heads=1, n_new=6)
     large = far_from_themselves(gpt_weights(fixed, 5, 12, 4, 8, 2))
-    yield edge(prompt=torch.tensor([[3, 1, 4, 0], [2, 0, 1, 3]]), weights=large, n_heads=2, n_new=8)
+    yield edge(prompt=torch.tensor([[4, 0, 2], [1, 2, 0]]), weights=large, n_heads=2, n_new=8)
 
 
 def generate_by(
@@ -2818,6 +2951,17 @@ for name, hint, changed in (
     ),
     ("batch_forgotten", "The batch is missing in the operations: every text is worked on.", count_by(batch=False)),
     ("one_block", "You count one block. There are L of them, each with weights of its own.", count_by(blocks=False)),
+    (
+        "one_block_in_the_operations",
+        "The parameters are right, but in the operations you count one block. There are L of them: multiply by L.",
+        lambda *sizes: (count_by(blocks=False)(*sizes)[0], count_by()(*sizes)[1]),
+    ),
+    (
+        "one_block_in_the_parameters",
+        "The operations are right, but in the parameters you count one block. There are L of them, each with weights "
+        "of its own: multiply by L.",
+        lambda *sizes: (count_by()(*sizes)[0], count_by(blocks=False)(*sizes)[1]),
+    ),
     (
         "three_maps",
         "A block has four C x C maps, for queries, keys, values and the output: you count three.",
