@@ -2337,8 +2337,8 @@ def cut_among_low_logits(call, rng):
     logits = normal(rng, 2, 5) - 9000
     given = {"logits": logits, "u": tensor([0.3, 0.9]), "temperature": 0.05}
     one = F.one_hot(logits.argmax(-1), 5).double()
-    settings = [{"top_k": 1, "top_p": None}, {"top_k": None, "top_p": 1e-3}]
-    return all(close(call(**given, **some)[1], one) for some in settings)
+    settings = ((1, None), (None, 1e-3))
+    return all(close(call(**given, top_k=k, top_p=top_p)[1], one) for k, top_p in settings)
 
 
 @sample.always(
@@ -2348,8 +2348,8 @@ def cut_among_low_logits(call, rng):
 def settings_left_out(call, rng):
     given = {"logits": normal(rng, 2, 64), "u": torch.from_numpy(rng.uniform(size=2))}
     plain = call(**given, temperature=1.0, top_k=None, top_p=None)[1]
-    left_out = [{}, {"temperature": 1.0}, {"temperature": 1.0, "top_k": None}]
-    return all(close(call(**given, **settings)[1], plain) for settings in left_out)
+    given_less = (call(**given), call(**given, temperature=1.0), call(**given, temperature=1.0, top_k=None))
+    return all(close(p, plain) for _, p in given_less)
 
 
 # 6. generate_with_cache
