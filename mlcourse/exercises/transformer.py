@@ -2276,12 +2276,12 @@ for name, value in (("a_hundred", -100.0), ("a_thousand", -1e3), ("ten_thousand"
 
 
 NOTHING_IS_CUT = "None, which cuts nothing."
-for setting, values, hint in (
+for setting, customary, hint in (
     ("temperature", (0.7, 0.8, 2.0), "1, which leaves the model's own probabilities."),
     ("top_k", (5, 10, 40, 50), NOTHING_IS_CUT),
     ("top_p", (0.9, 0.95), NOTHING_IS_CUT),
 ):
-    for value in values:
+    for value in customary:
         sample.misconception(
             f"A call may leave out {setting}. Yours is then {value}; in the signature of the exercise it is {hint}",
             name=f"{setting}_of_{value}_left_out",
