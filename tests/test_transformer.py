@@ -786,16 +786,16 @@ def loss_by_scipy(logits, targets):
     return -float(np.take_along_axis(p, targets.numpy()[..., None], axis=-1).mean())
 
 
-def sample_by_masks(logits, u, temperature, top_k, top_p):
+def sample_by_masks(logits, u, temperature=1.0, top_k=None, top_p=None, hidden=-torch.inf):
     """Mask logits, as the sampler of a well-known library does."""
     x = logits / temperature
     if top_k is not None:
-        x = x.masked_fill(x < x.topk(min(top_k, x.shape[-1])).values[:, -1:], -torch.inf)
+        x = x.masked_fill(x < x.topk(min(top_k, x.shape[-1])).values[:, -1:], hidden)
     if top_p is not None:
         ranked, order = x.sort(descending=True)
         gone = ranked.softmax(-1).cumsum(-1) > top_p
         gone[:, 1:], gone[:, 0] = gone[:, :-1].clone(), False
-        x = x.masked_fill(torch.zeros_like(gone).scatter(1, order, gone), -torch.inf)
+        x = x.masked_fill(torch.zeros_like(gone).scatter(1, order, gone), hidden)
     p = x.softmax(-1)
     return (p.cumsum(-1) > u[:, None]).int().argmax(-1), p
 
@@ -826,11 +826,44 @@ def words_of(report):
     return " ".join(report.feedback.split())
 
 
-@pytest.mark.parametrize("value", [-50.0, -1e4])
-def test_a_mask_that_is_not_low_enough_is_explained(value):
-    report = evaluate("transformer.pre_norm_block", block_with_mask(value))
+def forward_with_mask(value):
+    block_forward = block_with_mask(value)
+
+    def answer(tokens, weights, n_heads):
+        x = weights["W_E"][tokens] + weights["W_P"][: tokens.shape[1]]
+        for block in weights["blocks"]:
+            x = block_forward(x, block, n_heads)
+        return F.layer_norm(x, x.shape[-1:], weights["gain"], weights["shift"]) @ weights["W_E"].mT
+
+    return answer
+
+
+MASKED = {"pre_norm_block": block_with_mask, "gpt_forward": forward_with_mask}
+
+
+@pytest.mark.parametrize("value", [-50.0, -100.0, -1e4])
+@pytest.mark.parametrize("name", MASKED)
+def test_a_mask_that_is_not_low_enough_is_explained(name, value):
+    report = evaluate(f"transformer.{name}", MASKED[name](value))
     assert report.score < report.max_score
     assert "is no minus infinity" in words_of(report)
+
+
+@pytest.mark.parametrize("value", [-20.0, -100.0, -1e4])
+def test_a_prompt_whose_mask_is_not_low_enough_is_explained(value):
+    report = evaluate("transformer.generate_with_cache", writer(step_by(hidden=value)))
+    assert report.score < report.max_score
+    assert "is no minus infinity" in words_of(report)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_very_low_mask_is_as_good_as_infinity(seed):
+    for name, answer in (
+        ("gpt_forward", forward_with_mask(-1e9)),
+        ("generate_with_cache", writer(step_by(hidden=-1e9))),
+    ):
+        report = evaluate(f"transformer.{name}", answer, seed)
+        assert report.score == report.max_score, report.feedback
 
 
 @pytest.mark.parametrize("eps", [1e-15, 1e-12, 1e-10])
@@ -844,7 +877,7 @@ def test_a_small_number_in_a_logarithm_is_explained(eps):
 
 
 def test_a_nucleus_that_must_exceed_the_share_is_explained():
-    def answer(logits, u, temperature, top_k, top_p):
+    def answer(logits, u, temperature=1.0, top_k=None, top_p=None):
         _, p = sample_by_masks(logits, u, temperature, top_k, None)
         ranked, order = p.sort(descending=True)
         for row, tokens, values in zip(p, order, ranked.tolist(), strict=True):
@@ -859,6 +892,100 @@ def test_a_nucleus_that_must_exceed_the_share_is_explained():
     report = evaluate("transformer.sample", answer)
     assert report.score < report.max_score
     assert "EXCEEDS top_p" in words_of(report)
+
+
+def sample_hiding(hidden, hidden_by_top_p=None, count=False):
+    """Return a sampler that puts numbers in the place of minus infinity, and may draw by counting running sums."""
+
+    def answer(logits, u, temperature=1.0, top_k=None, top_p=None):
+        z = logits / temperature
+        if top_k is not None:
+            z = torch.where(z < z.topk(min(top_k, z.shape[-1]), -1).values[:, -1:], hidden, z)
+        value = hidden if hidden_by_top_p is None else hidden_by_top_p
+        tokens, p = sample_by_masks(z, u, top_p=top_p, hidden=value)
+        return (p.cumsum(-1) <= u[:, None]).sum(-1) if count else tokens, p
+
+    return answer
+
+
+@pytest.mark.parametrize("count", [False, True])
+@pytest.mark.parametrize(
+    ("value", "misconception"),
+    [
+        (-50.0, "masked_with_minus_a_hundred"),
+        (-100.0, "masked_with_minus_a_hundred"),
+        (-1e3, "masked_with_minus_a_thousand"),
+        (-1e4, "masked_with_minus_ten_thousand"),
+    ],
+)
+def test_a_finite_mask_of_logits_is_recognized_however_tokens_are_drawn(value, misconception, count):
+    report = evaluate("transformer.sample", sample_hiding(value, count=count))
+    assert report.misconception == misconception, report.feedback
+
+
+@pytest.mark.parametrize(("by_top_k", "by_top_p"), [(-torch.inf, -1e4), (-1e4, -torch.inf)])
+def test_a_finite_mask_in_one_of_two_places_is_recognized(by_top_k, by_top_p):
+    report = evaluate("transformer.sample", sample_hiding(by_top_k, by_top_p))
+    assert report.misconception == "masked_with_minus_ten_thousand", report.feedback
+
+
+def test_a_finite_mask_of_any_other_size_is_explained():
+    report = evaluate("transformer.sample", sample_hiding(-1e5))
+    assert report.score < report.max_score
+    assert "is no minus infinity" in words_of(report)
+
+
+def test_a_mask_beyond_all_logits_is_as_good_as_infinity():
+    report = evaluate("transformer.sample", sample_hiding(torch.finfo(torch.float64).min))
+    assert report.score == report.max_score, report.feedback
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [lambda p: torch.multinomial(p, 1).squeeze(-1), lambda p: torch.distributions.Categorical(p).sample()],
+)
+def test_a_draw_that_ignores_u_is_recognized_and_the_generator_of_torch_is_left_as_it_was(draw):
+    def answer(*given, **settings):
+        p = sample_by_masks(*given, **settings)[1]
+        return draw(p), p
+
+    before = torch.get_rng_state()
+    assert evaluate("transformer.sample", answer).misconception == "u_ignored"
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def sample_with(temperature=1.0, top_k=None, top_p=None):
+    def answer(logits, u, temperature=temperature, top_k=top_k, top_p=top_p):
+        return sample_by_masks(logits, u, temperature, top_k, top_p)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("defaults", "misconception"),
+    [
+        ({"temperature": 2.0}, "temperature_of_2.0_left_out"),
+        ({"temperature": 2.0, "top_k": 5}, "top_k_of_5_left_out"),
+        ({"temperature": 2.0, "top_k": 5, "top_p": 0.9}, "top_p_of_0.9_left_out"),
+    ],
+)
+def test_a_wrong_default_is_recognized_the_last_one_first(defaults, misconception):
+    report = evaluate("transformer.sample", sample_with(**defaults))
+    assert report.misconception == misconception, report.feedback
+
+
+@pytest.mark.parametrize("defaults", [{"temperature": 1.1}, {"top_k": 30}, {"top_p": 0.7}])
+def test_a_wrong_default_of_any_other_size_is_explained(defaults):
+    report = evaluate("transformer.sample", sample_with(**defaults))
+    assert report.score < report.max_score
+    assert "may leave out" in words_of(report)
+
+
+def test_places_that_begin_at_one_by_default_are_recognized():
+    def answer(tokens, W_E, W_P, start=1):
+        return W_E[tokens] + W_P[start:][: tokens.shape[1]]
+
+    assert evaluate("transformer.embed_tokens_and_positions", answer).misconception == "start_of_one"
 
 
 # The exercise on the cache: how the products are written decides nothing, whether anything is kept does
@@ -898,7 +1025,7 @@ def writer(step):
     return answer
 
 
-def step_by(product=torch.matmul, attend=None, keep=True):
+def step_by(product=torch.matmul, attend=None, keep=True, hidden=-torch.inf):
     """Return a step: what is not in the memory yet passes the network, all of it by one kind of product."""
 
     def step(tokens, weights, n_heads, memory):
@@ -922,7 +1049,12 @@ def step_by(product=torch.matmul, attend=None, keep=True):
             )
             memory[number, "k"], memory[number, "v"] = k, v
         T, S = q.shape[-2], k.shape[-2]
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=torch.ones(T, S).tril(S - T).bool())
+        seen = torch.ones(T, S).tril(S - T).bool()
+        if hidden == -torch.inf:
+            mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
+        else:
+            scores = q @ k.mT / q.shape[-1] ** 0.5
+            mixed = scores.masked_fill(~seen, hidden).softmax(-1) @ v
         return product(mixed.transpose(1, 2).flatten(-2), block["W_O"])
 
     return step

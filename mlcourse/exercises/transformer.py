@@ -49,6 +49,17 @@ def block_weights(rng, C, D, n_layers=1):
     }
 
 
+def far_from_itself(block):
+    """Each position is compared with minus itself: its own score lies far below -10000, and 0 is no low score."""
+    return {**block, "W_Q": 400 * block["W_Q"], "W_K": -400 * block["W_Q"]}
+
+
+def far_from_themselves(weights):
+    """Return a model whose first block is such a block; the others look at what it did."""
+    first, *others = weights["blocks"]
+    return {**weights, "blocks": [far_from_itself(first), *others]}
+
+
 def gpt_weights(rng, V, T_max, C, D, n_layers):
     return {
         "W_E": normal(rng, V, C),
@@ -97,6 +108,10 @@ def merge_reshaped(x):
 
 def masked_softmax(scores, seen):
     return torch.softmax(scores.masked_fill(~seen, -torch.inf), -1)
+
+
+def weakly_masked_softmax(scores, seen):
+    return torch.softmax(scores.masked_fill(~seen, -100.0), -1)
 
 
 def split_interleaved(x, n_heads):
@@ -155,7 +170,17 @@ right_block = block_by()
 # 1. embed_tokens_and_positions
 
 
-@exercise("transformer.embed_tokens_and_positions", reference=transformer.embed_tokens_and_positions, points=6)
+def embed_from_start(candidate, tokens, W_E, W_P, **start):
+    """Call by position; a case may leave out ``start``, which then has its default."""
+    return candidate(tokens, W_E, W_P, *start.values())
+
+
+@exercise(
+    "transformer.embed_tokens_and_positions",
+    reference=transformer.embed_tokens_and_positions,
+    points=6,
+    run=embed_from_start,
+)
 def embed_tokens_and_positions(rng):
     """One row for the token plus one row for its place: the stream before the first block."""
     W_E = tensor([[1, 0, 0], [0, 2, 0], [0, 0, 3], [4, 4, 4], [5, 0, 5]])
@@ -168,6 +193,7 @@ def embed_tokens_and_positions(rng):
     yield edge(tokens=torch.tensor([[1], [0]]), W_E=normal(rng, 2, 3), W_P=normal(rng, 6, 3), start=5)
     yield edge(tokens=tokens_of(rng, 4, 2, 6), W_E=normal(rng, 4, 3), W_P=normal(rng, 6, 3), start=0)
     yield edge(tokens=torch.zeros(2, 0, dtype=torch.int64), W_E=normal(rng, 4, 3), W_P=normal(rng, 6, 3), start=2)
+    yield edge(tokens=tokens_of(rng, 4, 2, 3), W_E=normal(rng, 4, 3), W_P=normal(rng, 6, 3))
 
 
 def places(tokens, W_P, start):
@@ -178,7 +204,7 @@ def places(tokens, W_P, start):
     "You put the two rows side by side, so the stream has 2C channels. Here they are added: token and place share the "
     "C channels, and every later matrix has C rows."
 )
-def concatenated(tokens, W_E, W_P, start):
+def concatenated(tokens, W_E, W_P, start=0):
     rows = W_E[tokens]
     return torch.cat((rows, places(tokens, W_P, start).expand_as(rows)), dim=-1)
 
@@ -186,14 +212,14 @@ def concatenated(tokens, W_E, W_P, start):
 @embed_tokens_and_positions.misconception(
     "The places are missing. Without them a token has the same row wherever it stands, and attention knows no order."
 )
-def no_places(tokens, W_E, W_P, start):
+def no_places(tokens, W_E, W_P, start=0):
     return W_E[tokens]
 
 
 @embed_tokens_and_positions.misconception(
     "The tokens are missing: you return the rows of the places alone, the same for every text."
 )
-def no_tokens(tokens, W_E, W_P, start):
+def no_tokens(tokens, W_E, W_P, start=0):
     return places(tokens, W_P, start).expand(*tokens.shape, -1).clone()
 
 
@@ -201,7 +227,7 @@ def no_tokens(tokens, W_E, W_P, start):
     "You look up W_P by the token. The place of a token is where it stands, 0, 1, 2, ... from start, not which one it "
     "is."
 )
-def places_by_token(tokens, W_E, W_P, start):
+def places_by_token(tokens, W_E, W_P, start=0):
     return W_E[tokens] + W_P[tokens % len(W_P)]
 
 
@@ -209,21 +235,21 @@ def places_by_token(tokens, W_E, W_P, start):
     "Your places begin at 0 whatever start is. With a cache the newest token stands behind all older ones, at place "
     "start."
 )
-def start_ignored(tokens, W_E, W_P, start):
+def start_ignored(tokens, W_E, W_P, start=0):
     return W_E[tokens] + places(tokens, W_P, 0)
 
 
 @embed_tokens_and_positions.misconception(
     "Your places count from 1: the first token gets the second row of W_P. The first of all places is row 0."
 )
-def places_from_one(tokens, W_E, W_P, start):
+def places_from_one(tokens, W_E, W_P, start=0):
     return W_E[tokens] + places(tokens, W_P, start + 1)
 
 
 @embed_tokens_and_positions.misconception(
     "You take the last T rows of W_P. Places count from the beginning of the text: rows start to start + T - 1."
 )
-def places_from_the_end(tokens, W_E, W_P, start):
+def places_from_the_end(tokens, W_E, W_P, start=0):
     return W_E[tokens] + W_P[len(W_P) - tokens.shape[-1] :]
 
 
@@ -235,47 +261,47 @@ WHOLE_TABLE = (
 
 
 @embed_tokens_and_positions.misconception(WHOLE_TABLE)
-def whole_table(tokens, W_E, W_P, start):
+def whole_table(tokens, W_E, W_P, start=0):
     return W_E[tokens] + W_P
 
 
 @embed_tokens_and_positions.misconception(WHOLE_TABLE)
-def everything_after_start(tokens, W_E, W_P, start):
+def everything_after_start(tokens, W_E, W_P, start=0):
     return W_E[tokens] + W_P[start:]
 
 
 @embed_tokens_and_positions.misconception(
     "You read T from the first axis of tokens, which is the batch. T is the size of the last axis: tokens.shape[-1]."
 )
-def length_of_the_batch(tokens, W_E, W_P, start):
+def length_of_the_batch(tokens, W_E, W_P, start=0):
     return W_E[tokens] + W_P[start : start + len(tokens)]
 
 
 @embed_tokens_and_positions.misconception(
     "One place for each text, not for each position: you add row b of W_P to all of text b. Places run along axis -1."
 )
-def places_along_the_batch(tokens, W_E, W_P, start):
+def places_along_the_batch(tokens, W_E, W_P, start=0):
     return W_E[tokens] + W_P[start : start + len(tokens), None]
 
 
 @embed_tokens_and_positions.misconception(
     "You look the place up by the TOKEN: W_P[tokens]. The place is where the token stands: start, start + 1, and so on."
 )
-def places_by_token_where_there_is_one(tokens, W_E, W_P, start):
+def places_by_token_where_there_is_one(tokens, W_E, W_P, start=0):
     return W_E[tokens] + W_P[tokens]
 
 
 @embed_tokens_and_positions.misconception(
     "Every position gets the row of the first place. They count on: position t has the place start + t."
 )
-def one_place_for_all(tokens, W_E, W_P, start):
+def one_place_for_all(tokens, W_E, W_P, start=0):
     return W_E[tokens] + W_P[start]
 
 
 @embed_tokens_and_positions.misconception(
     "You multiply the two rows. They are added: a product would let a zero in one erase the other."
 )
-def multiplied(tokens, W_E, W_P, start):
+def multiplied(tokens, W_E, W_P, start=0):
     return W_E[tokens] * places(tokens, W_P, start)
 
 
@@ -283,28 +309,28 @@ def multiplied(tokens, W_E, W_P, start):
     "You multiply the embedding by the root of its width, as the transformer of 2017 does. GPT does not: the sum is "
     "W_E[token] + W_P[place], with no factor."
 )
-def scaled_by_root_of_width(tokens, W_E, W_P, start):
+def scaled_by_root_of_width(tokens, W_E, W_P, start=0):
     return W_E[tokens] * sqrt(W_E.shape[-1]) + places(tokens, W_P, start)
 
 
 @embed_tokens_and_positions.misconception(
     "You average the two rows. They are added as they are: the model learns how large each should be."
 )
-def averaged(tokens, W_E, W_P, start):
+def averaged(tokens, W_E, W_P, start=0):
     return (W_E[tokens] + places(tokens, W_P, start)) / 2
 
 
 @embed_tokens_and_positions.misconception(
     "Your slice of W_P ends at T. It begins at start, so it must end at start + T."
 )
-def slice_ends_at_T(tokens, W_E, W_P, start):
+def slice_ends_at_T(tokens, W_E, W_P, start=0):
     return W_E[tokens] + W_P[start : tokens.shape[-1]]
 
 
 @embed_tokens_and_positions.misconception(
     "You compute sines for the places, as the transformer of 2017 does. GPT learns them: they are the rows of W_P."
 )
-def sines(tokens, W_E, W_P, start):
+def sines(tokens, W_E, W_P, start=0):
     place = torch.arange(start, start + tokens.shape[-1], dtype=W_E.dtype)
     channel = torch.arange(W_E.shape[-1])
     angle = place[:, None] / 10_000 ** (channel // 2 * 2 / W_E.shape[-1])
@@ -314,34 +340,41 @@ def sines(tokens, W_E, W_P, start):
 @embed_tokens_and_positions.misconception(
     "You norm the sum. The blocks norm what they read; the stream itself begins as the plain sum."
 )
-def normed_sum(tokens, W_E, W_P, start):
+def normed_sum(tokens, W_E, W_P, start=0):
     return F.layer_norm(W_E[tokens] + places(tokens, W_P, start), W_E.shape[1:])
 
 
 @embed_tokens_and_positions.misconception(
     "You multiply the whole sum by the root of the width. Nothing is scaled here: W_E[token] + W_P[place]."
 )
-def sum_scaled(tokens, W_E, W_P, start):
+def sum_scaled(tokens, W_E, W_P, start=0):
     return (W_E[tokens] + places(tokens, W_P, start)) * sqrt(W_E.shape[-1])
 
 
 @embed_tokens_and_positions.misconception(
     "You add start to the TOKENS. It belongs to the places: W_E[tokens] + W_P[start + t]."
 )
-def start_added_to_tokens(tokens, W_E, W_P, start):
+def start_added_to_tokens(tokens, W_E, W_P, start=0):
     return W_E[tokens + start] + places(tokens, W_P, 0)
 
 
 @embed_tokens_and_positions.misconception("Tokens count from 0: token i is row i of W_E, not row i - 1.")
-def tokens_from_one(tokens, W_E, W_P, start):
+def tokens_from_one(tokens, W_E, W_P, start=0):
     return W_E[tokens - 1] + places(tokens, W_P, start)
 
 
 @embed_tokens_and_positions.misconception(
     "You convert to float32 on the way, which keeps seven digits. Look rows up and add them in the dtype of W_E."
 )
-def in_float32(tokens, W_E, W_P, start):
+def in_float32(tokens, W_E, W_P, start=0):
     return (W_E[tokens].float() + places(tokens, W_P, start).float()).double()
+
+
+@embed_tokens_and_positions.misconception(
+    "A call without start begins at place 1. The first of all places is row 0: start=0 in the signature."
+)
+def start_of_one(tokens, W_E, W_P, start=1):
+    return W_E[tokens] + places(tokens, W_P, start)
 
 
 @embed_tokens_and_positions.always("Looking up is the product of one-hot rows with W_E.")
@@ -361,6 +394,12 @@ def two_pieces(call, rng):
     return close(torch.cat(pieces, dim=1), call(tokens=tokens, W_E=W_E, W_P=W_P, start=0))
 
 
+@embed_tokens_and_positions.always("A call may leave out start. The text then begins at place 0.")
+def start_left_out(call, rng):
+    given = {"tokens": tokens_of(rng, 6, 2, 4), "W_E": normal(rng, 6, 3), "W_P": normal(rng, 7, 3)}
+    return close(call(**given), call(**given, start=0))
+
+
 # 2. pre_norm_block
 
 WHOLE_LAYERS = (
@@ -374,17 +413,40 @@ WHOLE_LAYERS = (
 )
 
 
-@exercise("transformer.pre_norm_block", reference=transformer.pre_norm_block, points=6, forbidden=WHOLE_LAYERS)
+def named_by_its_sizes(block):
+    """Return a block under a name that says its sizes: a report then shows these, and not twelve shapes."""
+    C, D = block["W_1"].shape
+    return {f"C = {C}, D = {D}": block}
+
+
+def run_block(candidate, x, block, n_heads):
+    """Call with the block itself."""
+    (weights,) = block.values()
+    return candidate(x, weights, n_heads)
+
+
+@exercise(
+    "transformer.pre_norm_block",
+    reference=transformer.pre_norm_block,
+    points=6,
+    run=run_block,
+    forbidden=WHOLE_LAYERS,
+)
 def pre_norm_block(rng):
     """One block of GPT-2: attend, then work row by row, each on a normed copy of the stream."""
     fixed = np.random.default_rng(7)
-    yield worked(x=normal(fixed, 2, 3, 6), block=block_weights(fixed, 6, 7), n_heads=2)
+    yield worked(x=normal(fixed, 2, 3, 6), block=named_by_its_sizes(block_weights(fixed, 6, 7)), n_heads=2)
     for B, T, C, D, N in [(2, 5, 6, 7, 3), (3, 4, 8, 5, 2), (4, 3, 10, 9, 5)]:
-        yield random(x=2 * normal(rng, B, T, C) + 0.5, block=block_weights(rng, C, D), n_heads=N)
-    yield edge(x=normal(rng, 2, 1, 4), block=block_weights(rng, 4, 16), n_heads=1)
-    yield edge(x=torch.zeros(1, 3, 4, dtype=torch.float64), block=block_weights(rng, 4, 6), n_heads=4)
-    yield edge(x=1e4 * normal(rng, 2, 3, 6), block=block_weights(rng, 6, 5), n_heads=2)
-    yield edge(x=1e-3 * normal(rng, 2, 3, 6), block=block_weights(rng, 6, 5), n_heads=2)
+        yield random(x=2 * normal(rng, B, T, C) + 0.5, block=named_by_its_sizes(block_weights(rng, C, D)), n_heads=N)
+    yield edge(x=normal(rng, 2, 1, 4), block=named_by_its_sizes(block_weights(rng, 4, 16)), n_heads=1)
+    yield edge(
+        x=torch.zeros(1, 3, 4, dtype=torch.float64), block=named_by_its_sizes(block_weights(rng, 4, 6)), n_heads=4
+    )
+    yield edge(x=1e4 * normal(rng, 2, 3, 6), block=named_by_its_sizes(block_weights(rng, 6, 5)), n_heads=2)
+    yield edge(x=1e-3 * normal(rng, 2, 3, 6), block=named_by_its_sizes(block_weights(rng, 6, 5)), n_heads=2)
+    yield edge(
+        x=normal(fixed, 2, 3, 6), block=named_by_its_sizes(far_from_itself(block_weights(fixed, 6, 5))), n_heads=2
+    )
 
 
 @pre_norm_block.misconception(
@@ -502,8 +564,13 @@ NO_MASK = (
 )
 OWN_VARIANCE = "The variance in a norm divides by C, not by C - 1: torch.var needs correction=0."
 EPS_INSIDE = "eps = 1e-5 stands inside the root: sqrt(variance + eps)."
+WEAK_MASK = "A mask of -100 or -10000 is no minus infinity: a score that is larger gets through."
+FUTURE_BY_A_WEAK_MASK = (
+    WEAK_MASK + " Where the scores that a position may see are lower still, it reads the future. Use -torch.inf."
+)
 for name, hint, changed in (
     ("no_mask", NO_MASK, block_by(attend=attend_by(causal=False))),
+    ("masked_weakly", FUTURE_BY_A_WEAK_MASK, block_by(attend=attend_by(shares=weakly_masked_softmax))),
     (
         "sees_the_next",
         "Each position sees one step into the future: it could read the token that it must predict. The last key that "
@@ -627,6 +694,11 @@ for name, hint, changed in (
     pre_norm_block.misconception(hint, name=name)(changed)
 
 
+def itself_hidden_by(hide):
+    """Return shares where a position does not see itself; ``hide`` is a function of scores and what is hidden."""
+    return lambda scores, seen: hide(scores, ~seen.tril(-1))
+
+
 def past_hidden(scores, seen):
     return torch.softmax(scores.masked_fill(seen.tril(-1), -torch.inf), -1)
 
@@ -645,6 +717,10 @@ def norm_with(rule):
     return lambda x, gain, shift: rule(F.layer_norm(x, gain.shape), gain, shift)
 
 
+NOT_ITSELF = (
+    "A position does not see itself: hide the keys AFTER query i, triu(diagonal=1), and not key i. Your first query is "
+    "left with nothing, "
+)
 SCALE = "Divide the scores by sqrt(C / N), the root of the length of a head's key. "
 MERGED = (
     "You merge the heads by a reshape alone, which mixes heads and positions. First swap heads and positions back, "
@@ -682,6 +758,33 @@ for name, hint, changed in (
         "past_hidden",
         "Your mask hides the past and shows the future. Query i sees the keys 0 to i: keep the LOWER triangle.",
         block_by(attend=attend_by(shares=past_hidden)),
+    ),
+    (
+        "itself_hidden_by_a_large_number",
+        NOT_ITSELF + "so its scores are all alike, and it reads the future in equal parts.",
+        block_by(
+            attend=attend_by(
+                shares=itself_hidden_by(lambda scores, gone: torch.softmax(scores.masked_fill(gone, -1e9), -1))
+            )
+        ),
+    ),
+    (
+        "itself_hidden_by_adding_a_large_number",
+        NOT_ITSELF + "so all its scores are lowered alike, and it reads the future as if there were no mask.",
+        block_by(
+            attend=attend_by(shares=itself_hidden_by(lambda scores, gone: torch.softmax(scores - 1e9 * gone, -1)))
+        ),
+    ),
+    (
+        "itself_hidden_and_nan_removed",
+        NOT_ITSELF + "which gives nan. nan_to_num covers that up, and the first query reads nothing.",
+        block_by(
+            attend=attend_by(
+                shares=itself_hidden_by(
+                    lambda scores, gone: torch.softmax(scores.masked_fill(gone, -torch.inf), -1).nan_to_num(0.0)
+                )
+            )
+        ),
     ),
     ("merged_by_reshape", MERGED, block_by(attend=attend_by(merge=merge_reshaped))),
     (
@@ -875,18 +978,18 @@ def one_sum_around_both(x, block, n_heads):
     return x + feed(norm(attended, block["gain_2"], block["shift_2"]), block)
 
 
-@pre_norm_block.always(
+LARGE_SCORES = (
     "However large the scores are, the result is a number, and nothing of the future is in it. Exponentials of large "
-    "scores overflow: take the largest score of each row out first. A mask of -100 or -10000 is no minus infinity: a "
-    "score that is larger gets through."
+    "scores overflow: take the largest score of each row out first. "
 )
+
+
+@pre_norm_block.always(LARGE_SCORES + WEAK_MASK)
 def causal_with_large_scores(call, rng):
-    x, block = normal(rng, 2, 5, 6), block_weights(rng, 6, 4)
-    # Each position is compared with minus itself, so that its own score lies far below any such mask.
-    block = {**block, "W_Q": 400 * block["W_Q"], "W_K": -400 * block["W_Q"]}
+    x, block = normal(rng, 2, 5, 6), far_from_itself(block_weights(rng, 6, 4))
     other = x.clone()
     other[:, 3:] = normal(rng, 2, 2, 6)
-    before, after = (call(x=given, block=block, n_heads=2)[:, :3] for given in (x, other))
+    before, after = (call(x=given, block=named_by_its_sizes(block), n_heads=2)[:, :3] for given in (x, other))
     return before.shape == after.shape and torch.allclose(before, after, rtol=1e-4, atol=1e-4)
 
 
@@ -895,14 +998,17 @@ def causal(call, rng):
     x, block = normal(rng, 2, 5, 6), block_weights(rng, 6, 4)
     other = x.clone()
     other[:, 3:] = normal(rng, 2, 2, 6)
-    return close(call(x=x, block=block, n_heads=2)[:, :3], call(x=other, block=block, n_heads=2)[:, :3])
+    return close(
+        call(x=x, block=named_by_its_sizes(block), n_heads=2)[:, :3],
+        call(x=other, block=named_by_its_sizes(block), n_heads=2)[:, :3],
+    )
 
 
 @pre_norm_block.always("If the halves write nothing, the stream passes unchanged.")
 def identity(call, rng):
     x, block = normal(rng, 2, 4, 6), block_weights(rng, 6, 5)
     silent = {name: torch.zeros_like(block[name]) for name in ("W_O", "W_2", "b_2")}
-    return close(call(x=x, block={**block, **silent}, n_heads=3), x)
+    return close(call(x=x, block=named_by_its_sizes({**block, **silent}), n_heads=3), x)
 
 
 # 3. gpt_forward
@@ -936,6 +1042,8 @@ def gpt_forward(rng):
     yield edge(tokens=tokens_of(rng, 5, 2, 1), weights=gpt_weights(rng, 5, 3, 4, 8, 1), n_heads=1)
     yield edge(tokens=tokens_of(rng, 5, 2, 6), weights=gpt_weights(rng, 5, 6, 4, 8, 2), n_heads=4)
     yield edge(tokens=tokens_of(rng, 5, 2, 3), weights=gpt_weights(rng, 5, 6, 4, 8, 0), n_heads=2)
+    large = far_from_themselves(gpt_weights(fixed, 5, 6, 4, 8, 2))
+    yield edge(tokens=torch.tensor([[3, 1, 4, 0], [2, 0, 1, 3]]), weights=large, n_heads=2)
 
 
 def post_norm_order(x, block, n_heads):
@@ -955,6 +1063,11 @@ for name, hint, changed in (
         forward_by(last=lambda x, weights: x),
     ),
     ("no_mask_anywhere", NO_MASK, forward_by(block_by(attend=attend_by(causal=False)))),
+    (
+        "masked_weakly_everywhere",
+        FUTURE_BY_A_WEAK_MASK,
+        forward_by(block_by(attend=attend_by(shares=weakly_masked_softmax))),
+    ),
     (
         "no_places_at_all",
         "W_P is not added. Without it the model cannot tell where a token stands.",
@@ -1199,6 +1312,13 @@ def prefixes(call, rng):
     tokens, weights = tokens_of(rng, 6, 2, 5), gpt_weights(rng, 6, 7, 4, 6, 2)
     whole = call(tokens=tokens, weights=weights, n_heads=2)
     return all(close(call(tokens=tokens[:, :t], weights=weights, n_heads=2), whole[:, :t]) for t in (1, 3))
+
+
+@gpt_forward.always(LARGE_SCORES + WEAK_MASK)
+def prefixes_with_large_scores(call, rng):
+    tokens, weights = tokens_of(rng, 6, 2, 5), far_from_themselves(gpt_weights(rng, 6, 7, 4, 6, 2))
+    whole, part = (call(tokens=given, weights=weights, n_heads=2) for given in (tokens, tokens[:, :3]))
+    return part.shape == (2, 3, 6) and torch.allclose(part, whole[:, :3], rtol=1e-4, atol=1e-4)
 
 
 @gpt_forward.always("Each text of the batch is worked on by itself.")
@@ -1532,7 +1652,21 @@ def shift_of_a_row(call, rng):
 # 5. sample
 
 
-@exercise("transformer.sample", reference=transformer.sample, points=6)
+def sample_by_position(candidate, logits, u, **settings):
+    """Call by position; a case may leave out the last settings, which then have their defaults.
+
+    Torch's own generator starts in one state: who draws from it instead of u draws the same tokens, and is recognized.
+    """
+    given = [settings[name] for name in ("temperature", "top_k", "top_p") if name in settings]
+    state = torch.get_rng_state()
+    torch.default_generator.manual_seed(0)
+    try:
+        return candidate(logits, u, *given)
+    finally:
+        torch.set_rng_state(state)
+
+
+@exercise("transformer.sample", reference=transformer.sample, points=6, run=sample_by_position)
 def sample(rng):
     """Draw tokens with a temperature, from the top k, from the top p; return also the probabilities."""
     two = tensor([[0.5, 0.1, 0.25, 0.15], [0.05, 0.3, 0.05, 0.6]]).log()
@@ -1542,6 +1676,7 @@ def sample(rng):
     yield worked(logits=two, u=tensor([0.9, 0.25]), temperature=1.0, top_k=None, top_p=0.7)
     eight = tensor([[0.3, 0.02, 0.2, 0.04, 0.18, 0.14, 0.02, 0.1], [0.01, 0.4, 0.02, 0.2, 0.16, 0.1, 0.08, 0.03]]).log()
     yield worked(logits=eight, u=tensor([0.8, 0.9]), temperature=1.25, top_k=5, top_p=0.8)
+    yield worked(logits=two, u=tensor([0.9, 0.4]), temperature=1.0, top_k=2, top_p=0.6)  # one token is left
     three = tensor([[0.5, 0.5], [0.9, 0.1], [0.2, 0.8]]).log()  # more rows than tokens: columns sum to more than rows
     yield worked(logits=three, u=tensor([0.8, 0.3, 0.1]), temperature=1.0, top_k=None, top_p=None)
     for B, V, tau, k, p in [
@@ -1557,6 +1692,13 @@ def sample(rng):
     yield edge(logits=two, u=tensor([0.999999, 0.0]), temperature=1.0, top_k=9, top_p=1.0)
     yield edge(logits=tensor([[2e4, 1e4, -3e4]]), u=tensor([0.5]), temperature=1.0, top_k=None, top_p=None)
     yield edge(logits=tensor([[7.0], [7.0]]), u=tensor([0.3, 0.8]), temperature=3.0, top_k=1, top_p=0.5)
+    low = tensor([[-9999, -9999.5, -10000], [-10000, -9999, -9999.5]])
+    yield edge(logits=low, u=tensor([0.6, 0.9]), temperature=1.0, top_k=1, top_p=None)
+    yield edge(logits=low, u=tensor([0.6, 0.9]), temperature=1.0, top_k=None, top_p=0.4)
+    many, u = normal(rng, 2, 64), tensor([0.7, 0.4])  # more tokens than a customary top_k
+    yield edge(logits=many, u=u, temperature=1.3, top_k=60)
+    yield edge(logits=many, u=u, temperature=1.3)
+    yield edge(logits=many, u=u)
 
 
 def shares(x):
@@ -1595,7 +1737,7 @@ def sample_by(
 ):
     """Return a sampler with one thing changed."""
 
-    def sampler(logits, u, temperature, top_k, top_p):
+    def sampler(logits, u, temperature=1.0, top_k=None, top_p=None):
         p = heat(logits, temperature)
         p = rescale(cut_p(between(cut_k(p, top_k)), top_p))
         return draw(p, u), p
@@ -1608,23 +1750,28 @@ def draw_by_rank(p, u):
     return order.gather(-1, draw(ranked, u)[:, None])[:, 0]
 
 
-def truncated_at_first(logits, u, temperature, top_k, top_p):
+def truncated_at_first(logits, u, temperature=1.0, top_k=None, top_p=None):
     p = torch.softmax(logits, -1)
     kept = keep_p(shares(keep_k(p, top_k)), top_p) > 0
     p = torch.softmax((logits / temperature).masked_fill(~kept, -torch.inf), -1)
     return draw(p, u), p
 
 
-def ranks_returned(logits, u, temperature, top_k, top_p):
+def ranks_returned(logits, u, temperature=1.0, top_k=None, top_p=None):
     p = sample_by()(logits, u, temperature, top_k, top_p)[1].sort(-1, descending=True).values
     return draw(p, u), p
 
 
-def zero_logits(logits, u, temperature, top_k, top_p):
-    p = torch.softmax(logits / temperature, -1)
-    kept = keep_p(shares(keep_k(p, top_k)), top_p) > 0
-    p = torch.softmax((logits / temperature) * kept, -1)
-    return draw(p, u), p
+def masked_logits(value):
+    """Return a sampler in which the logits of the tokens that go become ``value``."""
+
+    def sampler(logits, u, temperature=1.0, top_k=None, top_p=None):
+        z = logits / temperature
+        kept = keep_p(shares(keep_k(torch.softmax(z, -1), top_k)), top_p) > 0
+        p = torch.softmax(z.masked_fill(~kept, value), -1)
+        return draw(p, u), p
+
+    return sampler
 
 
 DIVIDE_LOGITS = "The temperature divides the LOGITS, before softmax: softmax(logits / temperature). "
@@ -1644,7 +1791,7 @@ for name, hint, changed in (
     (
         "no_temperature_at_all",
         DIVIDE_LOGITS + "You do not use it.",
-        lambda logits, u, temperature, top_k, top_p: (lambda p: (draw(p, u), p))(
+        lambda logits, u, temperature=1.0, top_k=None, top_p=None: (lambda p: (draw(p, u), p))(
             torch.softmax(keep_p(keep_k(torch.softmax(logits, -1), top_k), top_p).log(), -1)
         ),
     ),
@@ -1740,7 +1887,7 @@ for name, hint, changed in (
     (
         "zero_logits",
         "You set the logits of the tokens that go to 0. That is a logit like any other: use minus infinity.",
-        zero_logits,
+        masked_logits(0.0),
     ),
     (
         "likeliest",
@@ -1787,28 +1934,85 @@ def draw_by_counting(p, u):
     return (p.cumsum(-1) <= u[:, None]).sum(-1).clamp(max=p.shape[-1] - 1)
 
 
-def cut_in_the_order_of_sorting(p, top_p):
-    if top_p is None:
-        return p
-    ranked = p.sort(-1, descending=True).values
-    return p.where(ranked.cumsum(-1) - ranked < top_p, 0.0)
+def on_its_own_order(p, ranked, order, kept):
+    """Use the mask of the sorted tokens on the tokens in their own order."""
+    return p * kept
 
 
-def one_cut_alone(logits, u, temperature, top_k, top_p):
+def left_sorted(p, ranked, order, kept):
+    """Cut the sorted tokens and leave them so."""
+    return ranked * kept
+
+
+def gathered(p, ranked, order, kept):
+    """Bring the mask back by gather, where scatter is needed."""
+    return p * kept.gather(-1, order)
+
+
+def first_ranks(p, number):
+    return (torch.arange(p.shape[-1]) < number).expand_as(p)
+
+
+def cut_p_by(apply):
+    """Return a cut by top_p whose mask of the sorted tokens goes back to the tokens in a wrong way."""
+
+    def cut(p, top_p):
+        ranked, order = p.sort(-1, descending=True)
+        return p if top_p is None else apply(p, ranked, order, ranked.cumsum(-1) - ranked < top_p)
+
+    return cut
+
+
+def cut_k_by(apply):
+    """Return a cut by top_k whose mask of the sorted tokens goes back to the tokens in a wrong way."""
+    return lambda p, k: p if k is None else apply(p, *p.sort(-1, descending=True), first_ranks(p, k))
+
+
+def sample_by_one_mask(apply):
+    """Return a sampler that sorts once, finds what both cuts keep, and brings that back in a wrong way."""
+
+    def sampler(logits, u, temperature=1.0, top_k=None, top_p=None):
+        p = torch.softmax(logits / temperature, -1)
+        ranked, order = p.sort(-1, descending=True)
+        kept = first_ranks(p, p.shape[-1] if top_k is None else top_k)
+        if top_p is not None:
+            left = shares(ranked * kept)
+            kept = kept & (left.cumsum(-1) - left < top_p)
+        p = shares(apply(p, ranked, order, kept))
+        return draw(p, u), p
+
+    return sampler
+
+
+IN_SORTED_ORDER = (
+    "You make the mask for {} along the SORTED tokens, but use it on the tokens in their own order. Bring it back "
+    "first: scatter it with the indices that sort returns."
+)
+LEFT_SORTED = (
+    "{} the probabilities sorted, so that place j is no longer token j. Bring them back with the indices that sort "
+    "returns: torch.zeros_like(p).scatter(-1, order, ranked)."
+)
+GATHERED = (
+    "You bring the mask of the sorted tokens back by gather. gather READS at the indices that sort returns, and sorts "
+    "once more; scatter WRITES there, and that is the way back."
+)
+
+
+def one_cut_alone(logits, u, temperature=1.0, top_k=None, top_p=None):
     return sample_by()(logits, u, temperature, top_k, None if top_k is not None else top_p)
 
 
-def probabilities_before_the_cut(logits, u, temperature, top_k, top_p):
+def probabilities_before_the_cut(logits, u, temperature=1.0, top_k=None, top_p=None):
     tokens, _ = sample_by()(logits, u, temperature, top_k, top_p)
     return tokens, torch.softmax(logits / temperature, -1)
 
 
-def drawn_before_the_cut(logits, u, temperature, top_k, top_p):
+def drawn_before_the_cut(logits, u, temperature=1.0, top_k=None, top_p=None):
     _, p = sample_by()(logits, u, temperature, top_k, top_p)
     return draw(torch.softmax(logits / temperature, -1), u), p
 
 
-def logarithms_returned(logits, u, temperature, top_k, top_p):
+def logarithms_returned(logits, u, temperature=1.0, top_k=None, top_p=None):
     tokens, p = sample_by()(logits, u, temperature, top_k, top_p)
     return tokens, p.log()
 
@@ -1837,10 +2041,31 @@ for name, hint, changed in (
         sample_by(cut_p=lambda p, top_p: p if top_p is None else p.where(p >= top_p * p.amax(-1, keepdim=True), 0.0)),
     ),
     (
-        "cut_in_the_order_of_sorting",
-        "You cut by top_p along the SORTED tokens, but use that mask on the tokens in their own order. Bring it back "
-        "first: scatter it with the indices that sort returns.",
-        sample_by(cut_p=cut_in_the_order_of_sorting),
+        "both_cuts_in_the_order_of_sorting",
+        IN_SORTED_ORDER.format("both cuts"),
+        sample_by(cut_k=cut_k_by(on_its_own_order), cut_p=cut_p_by(on_its_own_order)),
+    ),
+    (
+        "one_mask_in_the_order_of_sorting",
+        IN_SORTED_ORDER.format("both cuts"),
+        sample_by_one_mask(on_its_own_order),
+    ),
+    (
+        "left_sorted_by_top_p",
+        LEFT_SORTED.format("The cut by top_p leaves"),
+        sample_by(cut_p=cut_p_by(left_sorted)),
+    ),
+    (
+        "left_sorted_by_both_cuts",
+        LEFT_SORTED.format("Your cuts leave"),
+        sample_by(cut_k=cut_k_by(left_sorted), cut_p=cut_p_by(left_sorted)),
+    ),
+    ("one_mask_gathered", GATHERED, sample_by_one_mask(gathered)),
+    (
+        "u_ignored",
+        "You draw with a generator of your own, as torch.multinomial does, and never look at u. All randomness is in "
+        "u: the token is the first at which the running sum of p exceeds it.",
+        sample_by(draw=lambda p, u: torch.multinomial(p, 1)[:, 0]),
     ),
     (
         "one_cut_alone",
@@ -1928,7 +2153,7 @@ def rescaled_by_top_p_alone(draw):
 def rescaled_after_the_draw(draw):
     """Return a sampler that draws from what top_p has left, and rescales only what it returns."""
 
-    def sampler(logits, u, temperature, top_k, top_p):
+    def sampler(logits, u, temperature=1.0, top_k=None, top_p=None):
         p = keep_p(shares(keep_k(torch.softmax(logits / temperature, -1), top_k)), top_p)
         return draw(p, u), shares(p)
 
@@ -1953,6 +2178,15 @@ def softmax_and_sums_along_axis_0(draw):
 
 def shares_of_the_batch(p):
     return p / p.sum()
+
+
+def sample_with_defaults(temperature=1.0, top_k=None, top_p=None):
+    """Return a sampler that is right but for its defaults."""
+
+    def sampler(logits, u, temperature=temperature, top_k=top_k, top_p=top_p):
+        return sample_by()(logits, u, temperature, top_k, top_p)
+
+    return sampler
 
 
 ENDS = (
@@ -2018,8 +2252,40 @@ for name, hint, sampler in (
 @sample.misconception(
     "p.sum(-1) has shape (B,), which does not line up with the rows of p, (B, V). Keep the axis: keepdim=True."
 )
-def axis_of_the_sum_lost(logits, u, temperature, top_k, top_p):
+def axis_of_the_sum_lost(logits, u, temperature=1.0, top_k=None, top_p=None):
     return sample_by(rescale=lambda p: p / p.sum(-1))(logits, u, temperature, top_k, top_p)
+
+
+NOTHING_LEFT = " Where both cuts together leave nothing, 0 / 0 gives nan."
+for end, _, rule in ENDS:
+    sample.misconception(IN_SORTED_ORDER.format("top_p") + NOTHING_LEFT, name="cut_in_the_order_of_sorting" + end)(
+        sample_by(cut_p=cut_p_by(on_its_own_order), draw=rule)
+    )
+    sample.misconception(GATHERED + NOTHING_LEFT, name="mask_gathered" + end)(
+        sample_by(cut_p=cut_p_by(gathered), draw=rule)
+    )
+
+
+for name, value in (("a_hundred", -100.0), ("a_thousand", -1e3), ("ten_thousand", -1e4)):
+    sample.misconception(
+        f"You set the logits of the tokens that go to a number such as {value:g}. That is no minus infinity: a token "
+        "that was cut comes back where the others lie as low, and with u = 0 even where its probability is merely "
+        "tiny. Use -torch.inf.",
+        name=f"masked_with_minus_{name}",
+    )(masked_logits(value))
+
+
+NOTHING_IS_CUT = "None, which cuts nothing."
+for setting, customary, hint in (
+    ("temperature", (0.7, 0.8, 2.0), "1, which leaves the model's own probabilities."),
+    ("top_k", (5, 10, 40, 50), NOTHING_IS_CUT),
+    ("top_p", (0.9, 0.95), NOTHING_IS_CUT),
+):
+    for value in customary:
+        sample.misconception(
+            f"A call may leave out {setting}. Yours is then {value}; in the signature of the exercise it is {hint}",
+            name=f"{setting}_of_{value}_left_out",
+        )(sample_with_defaults(**{setting: value}))
 
 
 @sample.always("top_k may be larger than the vocabulary; then all tokens are kept. Use min(top_k, V).")
@@ -2061,6 +2327,29 @@ def shift_of_logits(call, rng):
     logits = normal(rng, 3, 7)
     a, b = call(logits=logits, **settings), call(logits=logits + 3, **settings)
     return torch.equal(a[0], b[0]) and close(a[1], b[1])
+
+
+@sample.always(
+    "A token that was cut has the probability 0, however low the logits of the others are. A number such as -100 or "
+    "-10000 in its place is no minus infinity: use -torch.inf."
+)
+def cut_among_low_logits(call, rng):
+    logits = normal(rng, 2, 5) - 9000
+    given = {"logits": logits, "u": tensor([0.3, 0.9]), "temperature": 0.05}
+    one = F.one_hot(logits.argmax(-1), 5).double()
+    settings = ((1, None), (None, 1e-3))
+    return all(close(call(**given, top_k=k, top_p=top_p)[1], one) for k, top_p in settings)
+
+
+@sample.always(
+    "A call may leave out top_p, top_k and the temperature. Without the cuts all tokens are kept, and without the "
+    "temperature it is 1."
+)
+def settings_left_out(call, rng):
+    given = {"logits": normal(rng, 2, 64), "u": torch.from_numpy(rng.uniform(size=2))}
+    plain = call(**given, temperature=1.0, top_k=None, top_p=None)[1]
+    given_less = (call(**given), call(**given, temperature=1.0), call(**given, temperature=1.0, top_k=None))
+    return all(close(p, plain) for _, p in given_less)
 
 
 # 6. generate_with_cache
@@ -2131,6 +2420,8 @@ def generate_with_cache(rng):
         yield random(prompt=tokens_of(rng, V, B, T), weights=weights, n_heads=N, n_new=n)
     yield edge(prompt=tokens_of(rng, 5, 2, 1), weights=gpt_weights(rng, 5, 8, 4, 8, 2), n_heads=2, n_new=8)
     yield edge(prompt=tokens_of(rng, 5, 1, 2), weights=gpt_weights(rng, 5, 7, 4, 8, 1), n_heads=1, n_new=6)
+    large = far_from_themselves(gpt_weights(fixed, 5, 12, 4, 8, 2))
+    yield edge(prompt=torch.tensor([[4, 0, 2], [1, 2, 0]]), weights=large, n_heads=2, n_new=8)
 
 
 def generate_by(
@@ -2149,6 +2440,7 @@ def generate_by(
     shown=lambda row: row,
     read=norm,
     scale=lambda C, H: sqrt(H),
+    hidden=-torch.inf,
 ):
     """Return generation with a cache and one thing changed."""
     keep_v = keep_v or keep
@@ -2174,7 +2466,7 @@ def generate_by(
                     see = newest_mask(S)
                 elif first_mask:
                     see = see.tril(S - n)
-                scores = (q @ k.mT / scale(x.shape[-1], q.shape[-1])).masked_fill(~see, -torch.inf)
+                scores = (q @ k.mT / scale(x.shape[-1], q.shape[-1])).masked_fill(~see, hidden)
                 x = x + merge(torch.softmax(scores, -1) @ v) @ block["W_O"]
                 x = x + feed(norm(x, block["gain_2"], block["shift_2"]), block)
             row = (last(x, weights) @ weights["W_E"].mT)[:, -1]
@@ -2286,6 +2578,7 @@ for name, hint, changed in (
         "later passes have one query, which may see everything kept.",
         generate_by(first_mask=False),
     ),
+    ("prompt_masked_weakly", FUTURE_BY_A_WEAK_MASK, generate_by(hidden=-100.0)),
     (
         "aligned_at_the_start",
         "Your mask lets the newest token see the first key only: it aligns the first query with the "
@@ -2583,6 +2876,17 @@ def in_two_steps(call, rng):
     return torch.equal(then["tokens"], once["tokens"]) and close(then["logits"], once["logits"][:, 4:])
 
 
+@generate_with_cache.always(
+    "However large the scores are, a text that is read at once gives the same as one that is read token by token. "
+    + WEAK_MASK
+)
+def read_at_once_with_large_scores(call, rng):
+    prompt, weights = tokens_of(rng, 6, 2, 1), far_from_themselves(gpt_weights(rng, 6, 12, 4, 6, 2))
+    once = call(prompt=prompt, weights=weights, n_heads=2, n_new=8)
+    then = call(prompt=once["tokens"][:, :5], weights=weights, n_heads=2, n_new=4)
+    return torch.allclose(then["logits"], once["logits"][:, 4:], rtol=1e-4, atol=1e-4)
+
+
 # 7. count_flops_and_parameters
 
 
@@ -2672,6 +2976,17 @@ for name, hint, changed in (
     ),
     ("batch_forgotten", "The batch is missing in the operations: every text is worked on.", count_by(batch=False)),
     ("one_block", "You count one block. There are L of them, each with weights of its own.", count_by(blocks=False)),
+    (
+        "one_block_in_the_operations",
+        "The parameters are right, but in the operations you count one block. There are L of them: multiply by L.",
+        lambda *sizes: (count_by(blocks=False)(*sizes)[0], count_by()(*sizes)[1]),
+    ),
+    (
+        "one_block_in_the_parameters",
+        "The operations are right, but in the parameters you count one block. There are L of them, each with weights "
+        "of its own: multiply by L.",
+        lambda *sizes: (count_by()(*sizes)[0], count_by(blocks=False)(*sizes)[1]),
+    ),
     (
         "three_maps",
         "A block has four C x C maps, for queries, keys, values and the output: you count three.",
