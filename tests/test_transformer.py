@@ -981,6 +981,22 @@ def test_a_wrong_default_of_any_other_size_is_explained(defaults):
     assert "may leave out" in words_of(report)
 
 
+def test_a_signature_without_defaults_is_right_wherever_all_is_given():
+    def sampled(logits, u, temperature, top_k, top_p):
+        return sample_by_masks(logits, u, temperature, top_k, top_p)
+
+    def embedded(*given):
+        tokens, W_E, W_P, start = given
+        return W_E[tokens] + W_P[start:][: tokens.shape[1]]
+
+    def embedded_by_name(tokens, W_E, W_P, start):
+        return embedded(tokens, W_E, W_P, start)
+
+    for name, answer in (("sample", sampled), ("embed_tokens_and_positions", embedded_by_name)):
+        report = evaluate(f"transformer.{name}", answer)
+        assert report.score == report.max_score, report.feedback
+
+
 def test_places_that_begin_at_one_by_default_are_recognized():
     def answer(tokens, W_E, W_P, start=1):
         return W_E[tokens] + W_P[start:][: tokens.shape[1]]

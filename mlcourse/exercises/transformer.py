@@ -171,8 +171,16 @@ right_block = block_by()
 
 
 def embed_from_start(candidate, tokens, W_E, W_P, **start):
-    """Call by position; a case may leave out ``start``, which then has its default."""
-    return candidate(tokens, W_E, W_P, *start.values())
+    """Call by position; a case may leave out ``start``, which then has its default, where the candidate has one."""
+    import inspect
+
+    given = list(start.values())
+    if not given:
+        try:
+            inspect.signature(candidate).bind(tokens, W_E, W_P)
+        except (TypeError, ValueError):  # a signature without a default, which answers every other call
+            given = [0]
+    return candidate(tokens, W_E, W_P, *given)
 
 
 @exercise(
@@ -1653,11 +1661,18 @@ def shift_of_a_row(call, rng):
 
 
 def sample_by_position(candidate, logits, u, **settings):
-    """Call by position; a case may leave out the last settings, which then have their defaults.
+    """Call by position; a case may leave out the last settings, which then have their defaults, where there are any.
 
     Torch's own generator starts in one state: who draws from it instead of u draws the same tokens, and is recognized.
     """
-    given = [settings[name] for name in ("temperature", "top_k", "top_p") if name in settings]
+    import inspect
+
+    usual = {"temperature": 1.0, "top_k": None, "top_p": None}
+    given = [settings[name] for name in usual if name in settings]
+    try:
+        inspect.signature(candidate).bind(logits, u, *given)
+    except (TypeError, ValueError):  # a signature without defaults, which answers every other call
+        given = list({**usual, **settings}.values())
     state = torch.get_rng_state()
     torch.default_generator.manual_seed(0)
     try:
