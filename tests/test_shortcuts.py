@@ -609,8 +609,10 @@ HONEST = {
     "other functions": "import torch\nimport torch.nn.functional as F\n"
     "def f(x): return F.relu(x).log_softmax(-1) + torch.exp(x)",
     "another softmax": "import torch.nn.functional as F\ndef f(x): return F.softmax(x, -1)",
-    "another package": "import tables.special\ndef f(x): return tables.special.softmax(x)",
-    "another average": "import numpy as np\ndef average(x): return x.mean()\ndef f(x): return np.mean(x) + average(x)",
+    "another package": "import scipy.special\ndef f(x): return scipy.special.softmax(x)",
+    "a package of tables": "import tables.special\ndef f(x): return tables.special.softmax(x)",
+    "another average": "import numpy as np\ndef f(x): return np.mean(x) + np.ma.average(x)",
+    "an own average": "import numpy as np\ndef average(x): return x.mean()\ndef f(x): return np.mean(x) + average(x)",
     "attribute of something unknown": "import tools\ndef f(x): return tools.softmax(x)",
     "unknown name": "def f(x): return softmax(x)",
     "unknown name by getattr": "import torch\ndef f(x, name): return getattr(torch, name)(x)",
@@ -755,18 +757,20 @@ def test_a_package_that_is_forbidden_as_a_whole_is_known_by_its_parts():
 @pytest.mark.parametrize(
     ("cell", "found"),
     [
-        ("import scipy.special\ndef f(x): return scipy.special.softmax(x)", "torch.softmax"),
+        ("import scipy.special\ndef f(x): return scipy.special.softmax(x)", None),
+        ("import torch\ndef f(x): return torch.stack(x) + torch.trace(x) + torch.expit(x)", None),
+        ("from torch.nn.functional import one_hot\ndef f(x): return one_hot(x)", None),
         ("def f(x):\n    from sklearn.calibration import expit\n    return expit(x)", "scipy.special.expit"),
         ("def f(x):\n    import sklearn.calibration as c\n    return c.expit(x)", "scipy.special.expit"),
         ("def f(x):\n    import scipy.special as s\n    return s.exprel(x)", None),
     ],
 )
-def test_a_function_of_a_module_that_is_not_loaded_is_what_its_name_says(cell, found):
-    """Libraries hold each other's functions, and a ufunc's call shows nowhere else."""
+def test_a_ufunc_of_a_module_that_is_not_loaded_is_what_its_name_says(cell, found):
+    """Libraries hold those of `scipy.special`, and a ufunc's call shows nowhere else."""
     output = run_alone(
         "import sys\n"
         "from mlcourse.grading.shortcuts import Check, find_shortcuts\n"
-        "check = Check(1, 'f', ('scipy.special.expit', 'torch.softmax'), 'mlcourse.attention')\n"
+        "check = Check(1, 'f', ('scipy.special.expit', 'torch.softmax', 'inspect.stack'), 'mlcourse.shapes')\n"
         f"print(find_shortcuts([{cell!r}], {{'f': check}}).get('f'))\n"
     )
     assert output == str(found)
@@ -1054,6 +1058,10 @@ NAMES_OF_FORBIDDEN = sorted({(item.chapter, name) for item in EXERCISES.values()
 def test_everything_that_an_exercise_forbids_is_found_by_its_own_name(chapter, name):
     module, _, last = name.rpartition(".")
     home = f"mlcourse.{chapter}"
+    if not module:  # a package as a whole
+        assert shortcut(f"import {name}\ndef f(x): return {name}.any(x)", forbidden=(name,), home=home) == name
+        assert shortcut(f"from {name}.any import g\ndef f(x): return g(x)", forbidden=(name,), home=home) == name
+        return
     assert shortcut(f"import {module}\ndef f(x): return {name}(x)", forbidden=(name,), home=home) == name
     assert shortcut(f"from {module} import {last} as g\ndef f(x): return g(x)", forbidden=(name,), home=home) == name
 

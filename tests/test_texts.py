@@ -255,6 +255,49 @@ def test_texts_in_the_language_of_torch_are_heard(heard):
         run(heard, lambda: torch._C.CompilationUnit().define(text, None))
 
 
+def test_torch_may_read_the_files_of_libraries_and_no_others(heard):
+    torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'mlcourse[torch]'")
+    import linecache
+
+    x = torch.ones(2)
+    run(heard, lambda: torch.func.jvp(torch.sin, (x,), (x,)))  # which compiles a hundred functions of its own
+    run(heard, lambda: torch.jit.script(torch.nn.Linear(2, 2)))
+    script = types.FunctionType(compile("def f(x):\n    return x\n", "<cell 7>", "exec").co_consts[0], {})
+    script.__module__ = "cell"
+    text = "def f(x):\n    return x.softmax(0)\n"  # what the file seems to say is not what the function does
+    linecache.cache["<cell 7>"] = (len(text), None, text.splitlines(keepends=True), "<cell 7>")
+    with pytest.raises(Ended, match="run a text"):
+        run(heard, lambda: torch.jit.script(script))
+
+
+def test_timers_may_take_names_from_the_notebook(heard):
+    import timeit
+
+    timer = "from __main__ import "
+    assert not leads_out(timer + "scores, q\nscores(q)")
+    assert not leads_out(timer + "average", own={"average"})
+    for rest in ("average", "np\nnp.average", "open as x"):
+        assert leads_out(timer + rest)
+    with pytest.raises((Ended, ImportError), match="scores"):  # there is no notebook here
+        run(heard, lambda: timeit.timeit("scores(q)", setup=timer + "scores, q", number=1))
+
+
+def test_a_layer_may_come_out_of_a_pickle_but_no_forbidden_one(heard):
+    torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'mlcourse[torch]'")
+    import pickle
+
+    kept = pickle.dumps(torch.nn.Linear(2, 2))
+    assert run(heard, lambda: pickle.loads(kept)).in_features == 2
+    names = {"torch.nn.Sigmoid"} - leading.FORBIDDEN
+    leading.forbid(names)
+    try:
+        kept = pickle.dumps(torch.nn.Sigmoid())
+        with pytest.raises(Ended, match="out of a pickle"):
+            run(heard, lambda: pickle.loads(kept))
+    finally:
+        leading.FORBIDDEN.difference_update(names)
+
+
 def test_a_function_that_sympy_writes_may_call_those_of_the_notebook(heard):
     sympy = pytest.importorskip("sympy", reason="comes with PyTorch: pip install 'mlcourse[torch]'")
     x, sigmoid = sympy.Symbol("x"), sympy.Function("sigmoid")

@@ -848,7 +848,7 @@ def seeing_mask(rng, T, S):
     "attention.scaled_dot_product_attention",
     reference=attention.scaled_dot_product_attention,
     points=6,
-    forbidden=FUSED_ATTENTION,
+    forbidden=(*FUSED_ATTENTION, "torch.masked"),
 )
 def scaled_dot_product_attention(rng):
     """For each query the average of the values, weighted by attention."""
@@ -1558,7 +1558,7 @@ def projections(rng, d, d_kv, N, d_k, d_v, d_out):
     "attention.multi_head_attention",
     reference=attention.multi_head_attention,
     points=6,
-    forbidden=FUSED_ATTENTION,
+    forbidden=(*FUSED_ATTENTION, "torch.masked"),
 )
 def multi_head_attention(rng):
     """Several heads that attend in parallel and add what they found."""

@@ -15,6 +15,18 @@ FUSED_ATTENTION = (
     *("torch._scaled_dot_product_flash_attention_for_cpu", "torch._flash_attention_forward_no_dropout_inplace"),
     *("torch._triton_multi_head_attention", "torch._triton_scaled_dot_attention"),
 )
+CROSS_ENTROPY = (
+    *(f"torch.nn.functional.{name}" for name in ("cross_entropy", "nll_loss", "kl_div", "linear_cross_entropy")),
+    *(f"torch.nn.{name}" for name in ("CrossEntropyLoss", "NLLLoss", "NLLLoss2d", "KLDivLoss")),
+    "torch.nn.LinearCrossEntropyLoss",
+    *(
+        "torch.nn.AdaptiveLogSoftmaxWithLoss",
+        "torch.distributions.Categorical",
+        "torch.distributions.OneHotCategorical",
+    ),
+    *("sklearn.metrics.log_loss", "sklearn._loss.HalfMultinomialLoss", "sklearn._loss.loss.HalfMultinomialLoss"),
+    *DISTRIBUTIONS,
+)
 LOG_SOFTMAX = (
     *("scipy.special.log_softmax", "torch.log_softmax", "torch._log_softmax", "torch.special.log_softmax"),
     *("torch.Tensor.log_softmax", "torch.nn.functional.log_softmax", "torch.nn.LogSoftmax", "torch.masked.log_softmax"),
@@ -23,7 +35,8 @@ LOG_SOFTMAX = (
 )
 MASKED_SOFTMAX = (
     *(f"torch.masked.{name}" for name in ("softmax", "log_softmax", "softmin")),
-    *("torch._masked_softmax", "torch._safe_softmax"),
+    *("torch._masked_softmax", "torch._safe_softmax", "torch.masked"),
+    *("torch.sparse.softmax", "torch.sparse.log_softmax"),
 )
 SOFTMAX = (
     *("scipy.special.softmax", "torch.softmax", "torch._softmax", "torch.special.softmax", "torch.Tensor.softmax"),
@@ -32,7 +45,7 @@ SOFTMAX = (
     *("torch.distributions.SoftmaxTransform", "torch.distributions.utils.logits_to_probs"),
     *("sklearn.utils.extmath.softmax", "sklearn.neural_network._base.inplace_softmax"),
     *("sklearn._loss.link.MultinomialLogit", "torch._nested_tensor_softmax_with_shape"),
-    *(*MASKED_SOFTMAX, *LOG_SOFTMAX, *FUSED_ATTENTION),
+    *(*MASKED_SOFTMAX, *LOG_SOFTMAX, *FUSED_ATTENTION, *CROSS_ENTROPY),
 )
 LOGSUMEXP = (
     *("scipy.special.logsumexp", "torch.logsumexp", "torch.special.logsumexp", "torch.Tensor.logsumexp"),
@@ -51,30 +64,25 @@ SIGMOID = (
     *("sklearn.neural_network._base.inplace_logistic", "sklearn.neural_network._base.ACTIVATIONS"),
     *(f"torch.distributions.{name}" for name in ("Bernoulli", "SigmoidTransform")),
     *("torch.distributions.transforms.SigmoidTransform", "sklearn._loss.link.LogitLink"),
+    *(f"torch.nn.functional.{name}" for name in ("soft_margin_loss", "multilabel_soft_margin_loss")),
+    *("torch.nn.SoftMarginLoss", "torch.nn.MultiLabelSoftMarginLoss"),
+    *("torch.lstm_cell", "torch.gru_cell", "torch.lstm", "torch.gru", "torch.nn.modules.rnn"),
     *("torch._foreach_sigmoid", "torch._foreach_sigmoid_", "scipy.special.tklmbda", *DISTRIBUTIONS),
-)
-CROSS_ENTROPY = (
-    *(f"torch.nn.functional.{name}" for name in ("cross_entropy", "nll_loss", "kl_div")),
-    *(f"torch.nn.{name}" for name in ("CrossEntropyLoss", "NLLLoss", "NLLLoss2d", "KLDivLoss")),
-    *(
-        "torch.nn.AdaptiveLogSoftmaxWithLoss",
-        "torch.distributions.Categorical",
-        "torch.distributions.OneHotCategorical",
-    ),
-    *("sklearn.metrics.log_loss", "sklearn._loss.HalfMultinomialLoss", "sklearn._loss.loss.HalfMultinomialLoss"),
-    *DISTRIBUTIONS,
 )
 TRANSFORMS = ("grad", "grad_and_value", "vjp", "jvp", "jacrev", "jacfwd", "hessian", "linearize")
 AUTOGRAD = (
     *("torch.autograd.grad", "torch.autograd.backward", "torch.Tensor.backward", "torch.autograd.forward_ad"),
     *("torch.Tensor.grad_fn", "torch.autograd.graph.get_gradient_edge"),  # from a result to what derives it, by steps
     *(f"torch.autograd.functional.{name}" for name in ("jacobian", "hessian", "vjp", "jvp", "hvp", "vhp")),
+    "torch.autograd.functional._autograd_grad",
     *(f"torch.func.{name}" for name in TRANSFORMS),
     *(f"functorch.{name}" for name in TRANSFORMS),
     *(f"torch._functorch.eager_transforms.{name}" for name in (*TRANSFORMS, "grad_impl", "grad_and_value_impl")),
     *("torch.autograd.graph._engine_run_backward", "torch.autograd.Variable._execution_engine"),
     *("torch.autograd.variable.Variable._execution_engine", "torch.autograd._engine_run_backward"),
-    *("torch.autograd.functional", "torch.autograd.gradcheck"),
+    *("torch.autograd.gradcheck", "torch.autograd.gradcheck._check_analytical_jacobian_attributes", "mpmath"),
+    *("torch._softmax_backward_data", "torch._log_softmax_backward_data"),
+    *("torch._sparse_softmax_backward_data", "torch._sparse_log_softmax_backward_data"),
     *("scipy.differentiate", "scipy.optimize.approx_fprime", "scipy.optimize._numdiff", *ESTIMATORS),
 )
 LEAST_SQUARES = (
@@ -90,5 +98,6 @@ COSINES = (
     *("scipy.spatial.distance.cosine", "scipy.spatial.distance.cdist", "scipy.spatial.distance.pdist"),
     *("torch.nn.functional.cosine_similarity", "torch.cosine_similarity", "torch.nn.CosineSimilarity"),
     *("torch.nn.functional.cosine_embedding_loss", "torch.nn.CosineEmbeddingLoss", "scipy.spatial.distance"),
+    *("numpy.corrcoef", "numpy.ma.corrcoef", "torch.corrcoef"),
     *ESTIMATORS,
 )

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from mlcourse.grading.shortcuts.names import COMPUTING, closed_by
+from mlcourse.grading.shortcuts.names import BORROWING, LENDING, closed_by
 
 UNKNOWN = object()
 MANY = 1_000  # of what one container holds
@@ -40,7 +40,7 @@ class Search:
         self, names: tuple[str, ...], references: Any, home: str = "", own: frozenset[str] = frozenset()
     ) -> None:
         self.names = set(names)
-        self.last = {name.rpartition(".")[2] for name in names}
+        self.lent = {name.rpartition(".")[2] for name in names if name.startswith(LENDING)}
         self.own = own
         resolved = ((resolve(name), name) for name in names)
         self.targets = {id(found): name for found, name in resolved if found is not UNKNOWN}
@@ -65,7 +65,7 @@ class Search:
         if isinstance(part, Unloaded):
             inside = any(part.name == home or part.name.startswith(f"{home}.") for home in self.homes)
             top, _, rest = part.name.partition(".")
-            alike = top in COMPUTING and rest.rpartition(".")[2] in self.last  # nobody knows yet what it is
+            alike = top in BORROWING and rest.rpartition(".")[2] in self.lent
             return part.name if inside or alike or not self.names.isdisjoint(closed_by(part.name)) else None
         if id(part) in self.targets:
             return self.targets[id(part)]

@@ -138,9 +138,10 @@ class Texts:
         if self._is_cell(text) or self._was_read(text, name):
             return None
         who = _name_of(caller)
-        if not are_intact() or (is_library(name) and not name.startswith("<")):
+        claims = is_library(name) and not name.startswith("<") and not who.startswith("torch.")
+        if claims or not are_intact():
             return f"has {who} run a text in place of a library's own"
-        if _is_importing(caller):
+        if _is_importing(caller) or _is_library_source(caller, text):
             return None
         if text.strip() in (self._strings() if _is_own(caller) else self._run_by_name(caller)):
             return None
@@ -167,7 +168,8 @@ class Texts:
         target = f"{module}.{name}"
         resolved = resolve(target)
         forbidden = resolved is not UNKNOWN and any(resolved is resolve(other) for other in FORBIDDEN)
-        parts = {*str(module).split("."), *str(name).split("."), target} - {"builtins"}
+        path = str(module).removeprefix("torch.nn.modules.")  # a layer that was kept; `sys.modules` is another matter
+        parts = {*path.split("."), *str(name).split("."), target} - {"builtins"}
         leads = not parts.isdisjoint({*HARMFUL, *FORBIDDEN, *OUTSIDE})
         if forbidden or leads or name == REBUILT_UFUNC:
             return f"has {_name_of(caller)} take {target} out of a pickle"
@@ -233,6 +235,31 @@ def _is_importing(caller: types.FrameType) -> bool:
             return step.f_code.co_filename.endswith(".py")
         step = step.f_back
     return False
+
+
+def _is_library_source(caller: types.FrameType, text: str) -> bool:
+    """Return whether torch, or `inspect` for it, reads a part of a library's file, to compile it in its language."""
+    step = caller.f_back
+    if _name_of(caller) != "ast" or step is None or not _name_of(step).startswith(("torch.", "inspect")):
+        return False
+    told = [step.f_locals.get(name) for name in ("filename", "file")]
+    if type(function := step.f_locals.get("fn")) is types.FunctionType:
+        told.append(function.__code__.co_filename)
+    if _name_of(step) == "torch.jit._check":  # it looks at what a module does when it is made
+        told.append(getattr(sys.modules.get("torch.nn.modules.module"), "__file__", None))
+    return any(type(name) is str and is_library(name) and _without_margin(text) in _lines_of(name) for name in told)
+
+
+@functools.lru_cache(maxsize=8)
+def _lines_of(filename: str) -> str:
+    try:
+        return _without_margin(Path(filename).read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return ""
+
+
+def _without_margin(text: str) -> str:
+    return "\n".join(line.strip() for line in text.strip().splitlines())
 
 
 def _is_timed(caller: types.FrameType) -> bool:

@@ -42,8 +42,8 @@ DOORS = (
     *(f"ctypes.{name}" for name in ("pythonapi", "py_object", "cast", "CDLL", "PyDLL", "cdll", "pydll", "memmove")),
 )
 DOOR_NAMES = frozenset(DOORS)
-# Many of their modules hold functions of the others, under the same names.
-COMPUTING = frozenset(("numpy", "scipy", "sklearn", "torch", "functorch", "gensim"))
+# Many modules of these hold functions of `scipy.special`, under the same names. No watch sees a call of a ufunc.
+BORROWING, LENDING = frozenset(("scipy", "sklearn", "gensim")), "scipy.special."
 LEADING_TO_REFERENCES = ("mlcourse.exercises", "mlcourse.trainings", "mlcourse.grading.evaluate")
 
 
@@ -197,8 +197,13 @@ class Targets:
         return None
 
     def _same_text(self, name: str) -> str | None:
-        """Compare with a module that is not loaded: ``sklearn.calibration.expit`` is ``expit`` of `scipy`, it seems."""
-        top, _, rest = name.partition(".")
-        last = rest.rpartition(".")[2]
-        alike = (known for known in self.named if known.rpartition(".")[2] == last)
-        return min((known for known in alike if top in COMPUTING or known.partition(".")[0] == top), default=None)
+        """Compare with a module that is not loaded: ``sklearn.linear_model._base.Ridge`` is ``Ridge`` of `sklearn`."""
+        package, *middle = name.split(".")
+        last = middle.pop() if middle else ""
+        alike = [known for known in self.named if known.rpartition(".")[2] == last]
+        if package in BORROWING and (found := [known for known in alike if known.startswith(LENDING)]):
+            return min(found)
+        # Of a package that is loaded, a part that is not: its own function of the same name may be another one.
+        if package in sys.modules and not any(part.startswith("_") for part in middle):
+            return None
+        return min((known for known in alike if known.partition(".")[0] == package), default=None)
