@@ -262,6 +262,12 @@ def test_torch_may_read_the_files_of_libraries_and_no_others(heard):
     x = torch.ones(2)
     run(heard, lambda: torch.func.jvp(torch.sin, (x,), (x,)))  # which compiles a hundred functions of its own
     run(heard, lambda: torch.jit.script(torch.nn.Linear(2, 2)))
+
+    class Plain(torch.nn.Module):  # torch reads how it is made: by `torch.nn.Module` itself
+        def forward(self, x):
+            return torch.relu(x)
+
+    run(heard, lambda: torch.jit.script(Plain()))
     script = types.FunctionType(compile("def f(x):\n    return x\n", "<cell 7>", "exec").co_consts[0], {})
     script.__module__ = "cell"
     text = "def f(x):\n    return x.softmax(0)\n"  # what the file seems to say is not what the function does

@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import logsigmoid
 
 from mlcourse import word2vec
-from mlcourse.exercises.libraries import AUTOGRAD, COSINES
+from mlcourse.exercises.libraries import AUTOGRAD, ESTIMATORS
 from mlcourse.exercises.protocol import edge, exercise, random, worked
 
 LIBRARIES = (  # each answers both exercises on neighbors by itself
@@ -18,7 +18,7 @@ LIBRARIES = (  # each answers both exercises on neighbors by itself
     "gensim.models.Word2Vec",
     "gensim.models.keyedvectors.KeyedVectors",
     "sklearn.neighbors.NearestNeighbors",
-    *COSINES,
+    *ESTIMATORS,
 )
 
 

@@ -259,7 +259,9 @@ def _lines_of(filename: str) -> str:
 
 
 def _without_margin(text: str) -> str:
-    return "\n".join(line.strip() for line in text.strip().splitlines())
+    """Return the lines of code without their indentation; torch leaves out comments, too."""
+    lines = [line.strip() for line in text.strip().splitlines()]
+    return "\n".join(line for line in lines if not line.startswith("#"))
 
 
 def _is_timed(caller: types.FrameType) -> bool:
