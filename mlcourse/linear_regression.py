@@ -753,7 +753,9 @@ def reduce_loss(
     [2.0, 4.0, 2.4]
     """
     xp = _check_problem(losses=losses, weights=weights)
-    return xp.mean(losses), xp.max(losses), _shares(weights, "weights") @ losses
+    largest = xp.max(xp.abs(losses))
+    scale = xp.where(largest > 0, largest, xp.ones_like(largest))  # a share of a tiny number could vanish
+    return xp.mean(losses), xp.max(losses), _shares(weights, "weights") @ (losses / scale) * scale
 
 
 AXES = {"A": "n d", "X": "n p", "theta": "d"}

@@ -243,8 +243,13 @@ def test_reductions(losses, seed):
     np.testing.assert_allclose([mean, worst], [np.mean(losses), np.max(losses)], rtol=1e-12)
     np.testing.assert_allclose(weighted, np.average(losses, weights=weights), rtol=1e-9, atol=1e-300)
     np.testing.assert_allclose(lr.reduce_loss(losses, 1e3 * weights)[2], weighted, rtol=1e-9, atol=1e-300)
-    # As above: a number below 1e-300 may be too small for the digits of its product with a weight.
-    assert losses.min() * (1 - 1e-9) - 1e-300 <= weighted <= worst * (1 + 1e-9) + 1e-300
+    assert losses.min() * (1 - 1e-9) <= weighted <= worst * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("loss", [5e-324, 1e-310, 0.0, 1.0, 1e308])
+def test_the_weighted_mean_of_equal_losses_is_that_loss(loss):
+    weights = np.array([3.0, 0.01, 1.7])
+    assert float(lr.reduce_loss(np.full(3, loss), weights)[2]) == pytest.approx(loss, rel=1e-12, abs=0)
 
 
 # --- what must hold whatever the numbers ----------------------------------------------------------------------------

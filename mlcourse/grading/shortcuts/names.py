@@ -13,14 +13,8 @@ MISSING = object()
 # They lead from a text, or from a name that is registered, to any function: nobody can see what they call.
 DOORS = (
     *("torch.library", "torch.fx", "torch.overrides", "torch.ops", "torch._C", "torch._ops", "torch._refs"),
-    *(
-        "torch.jit.CompilationUnit",
-        "torch.jit.ScriptModule",
-        "torch.jit.RecursiveScriptModule",
-        "torch.package",
-        "torch.utils.cpp_extension",
-        "torch._dynamo",
-    ),
+    *(f"torch.jit.{name}" for name in ("CompilationUnit", "ScriptModule", "RecursiveScriptModule")),
+    *("torch.package", "torch.utils.cpp_extension", "torch._dynamo"),
     "torch._vmap_internals",
     # They run a text, or find what a text names.
     *("trace.Trace", "bdb", "pdb", "codeop", "doctest", "mako", "pydoc.locate", "pydoc.importfile", "pydoc.safeimport"),
