@@ -95,6 +95,18 @@ def _require_moderate(size: int) -> None:
 
 
 def _from_torch(tensor: Any) -> np.ndarray:
+    try:
+        shared = tensor.numpy()  # most tensors can be read in place; the others are refused
+    except (RuntimeError, TypeError):
+        return _from_odd_torch(tensor)
+    if type(shared) is not np.ndarray:  # somebody has changed what a tensor does
+        return _from_odd_torch(tensor)
+    _require_moderate(shared.size)
+    return _numeric(shared.copy(), "torch")
+
+
+def _from_odd_torch(tensor: Any) -> np.ndarray:
+    """Read a tensor with a gradient or a lazy sign, or say why it has no values that NumPy could hold."""
     import torch
 
     _require_moderate(tensor.numel())

@@ -110,7 +110,7 @@ class Watch:
             target = table.codes.get(id(frame.f_code))
             if target is not None and target.is_called_by_submission(frame.f_back):
                 self.tell(SWITCHED_OFF if target.name in SWITCHES else target.name)
-        elif event == "c_call":
+        elif event == "c_call" and getattr(argument, "__name__", "") in table.natives:
             self.called(argument, frame)
 
     def called(self, function: Any, caller: FrameType) -> None:
@@ -252,7 +252,12 @@ def _mode_of_torch() -> Any:
             self.watch = watch
 
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            self.watch.called(func, sys._getframe(1))
+            try:  # every call from here is told of as well: as few as possible
+                name = func.__name__
+            except AttributeError:
+                name = ""
+            if name in self.watch.table.natives:
+                self.watch.called(func, sys._getframe(1))
             return func(*args, **(kwargs or {}))
 
     THROUGH.extend((Told.__torch_function__.__code__, handle_torch_function.__code__))
