@@ -531,6 +531,40 @@ def test_what_is_not_plain_is_refused(value):
         to_plain(value)
 
 
+@pytest.mark.parametrize(
+    ("tensor", "values"),
+    [
+        (torch.tensor([1.0, 2.0]), [1.0, 2.0]),
+        (torch.tensor([1.0, 2.0]).requires_grad_(), [1.0, 2.0]),
+        (torch.nn.Parameter(torch.tensor([1.0, 2.0])), [1.0, 2.0]),
+        (torch.tensor([1.0 + 2.0j]).conj(), [1.0 - 2.0j]),
+        (torch.tensor([1.0 + 2.0j]).conj().imag, [-2.0]),
+        (torch.tensor([[1.0, 2.0], [3.0, 4.0]]).T, [[1.0, 3.0], [2.0, 4.0]]),
+        (torch.tensor(5.0).expand(2), [5.0, 5.0]),
+        (torch.tensor(5), 5),
+        (torch.zeros(0, 3), np.zeros((0, 3))),
+    ],
+)
+def test_a_tensor_is_read_whatever_it_keeps_beside_its_values(tensor, values):
+    plain = to_plain(tensor)
+    assert plain.library == "torch"
+    assert plain.data.shape == np.shape(values)
+    assert np.array_equal(plain.data, values)
+
+
+def test_plain_data_stay_when_the_tensor_changes():
+    tensor = torch.tensor([1.0, 2.0])
+    plain = to_plain(tensor)
+    tensor += 1
+    assert plain.data.tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("learns", [False, True])
+def test_a_view_that_claims_more_than_there_is_memory_is_refused(learns):
+    with pytest.raises(NotPlainError, match="elements, more than"):
+        to_plain(torch.zeros(1, requires_grad=learns).expand(10**12))
+
+
 def numbers(*values):
     return PlainArray("numpy", np.array(values))
 

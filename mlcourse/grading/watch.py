@@ -252,7 +252,7 @@ def _mode_of_torch() -> Any:
             self.watch = watch
 
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            try:  # every call from here is told of as well: as few as possible
+            try:  # without a call, such as getattr: the interpreter would tell the watch of it
                 name = func.__name__
             except AttributeError:
                 name = ""
