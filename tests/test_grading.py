@@ -579,6 +579,7 @@ def numbers(*values):
         (1.0, numbers(1.0), False),
         (PlainArray("torch", np.array(2.0)), 2.0, True),
         (numbers(1.0, np.nan), numbers(1.0, np.nan), True),
+        (numbers(0.0, -np.inf), numbers(-0.0, -np.inf), True),
         (numbers(1.0, np.inf), numbers(1.0, np.inf), True),
         (numbers(1.0, np.inf), numbers(1.0, -np.inf), False),
         (numbers(1.0), numbers(1.0, 1.0), False),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
+import linecache
 import re
 import signal
 import sys
@@ -18,6 +19,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -237,18 +239,24 @@ def _same_bytes(before: Any, after: Any) -> bool:
 
 def describe(error: BaseException) -> Failure:
     """Turn an exception into plain data, with the line of the submission's own code that raised it."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not is_library(frame.filename)]
-    where = own[-1] if own else None
+    frames = list(traceback.walk_tb(error.__traceback__))
+    own = [(frame, number) for frame, number in frames if not is_library(frame.f_code.co_filename)]
     return Failure(
         kind=type(error).__name__,
         family=tuple(cls.__name__ for cls in type(error).__mro__),
         message=_message(error),
-        entered=own[0].name if own else "",
-        function=where.name if where else "",
-        line=(where.line or "").strip() if where else "",
-        unwritten=isinstance(error, NotImplementedError) and bool(frames) and not is_library(frames[-1].filename),
+        entered=own[0][0].f_code.co_name if own else "",
+        function=own[-1][0].f_code.co_name if own else "",
+        line=_line(*own[-1]) if own else "",
+        unwritten=isinstance(error, NotImplementedError) and bool(own) and own[-1] == frames[-1],
     )
+
+
+def _line(frame: FrameType, number: int) -> str:
+    """Return a line of source; of the one that is shown, because each file would be looked for on the disk."""
+    name = frame.f_code.co_filename
+    linecache.checkcache(name)
+    return linecache.getline(name, number, frame.f_globals).strip()
 
 
 def _message(error: BaseException) -> str:

@@ -253,7 +253,7 @@ def parse_check(source: str) -> tuple[str, str] | None:
     ('attention.split_heads', '(split_heads, merge_heads)')
     >>> parse_check("x = 1")
     """
-    if len(source) > 10_000:
+    if len(source) > 10_000 or (source.isascii() and "check" not in source):  # other letters may stand for these
         return None
     try:
         body = ast.parse(source).body

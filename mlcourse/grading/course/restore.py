@@ -145,14 +145,13 @@ def _as_released(cell: Any, released: ReleasedCell) -> None:
 def _put_back(notebook: Any, released: list[ReleasedCell]) -> list[str]:
     """Insert the graded cells that are missing, and say which they were."""
     notes = []
+    place = _places(notebook)
     for number, cell in enumerate(released):
-        place = {grade_id(other): index for index, other in enumerate(notebook.cells)}
-        if cell.name in place:
-            continue
-        if cell.grade or cell.task:
+        if cell.name not in place and (cell.grade or cell.task):
             before = [place[other.name] for other in released[:number] if other.name in place]
             notebook.cells.insert(max(before) + 1 if before else len(notebook.cells), fresh(cell))
             notes.append(f"the cell {cell.name} was missing and was put back")
+            place = _places(notebook)
     return notes
 
 
@@ -164,16 +163,21 @@ def missing_answers(notebook: Any, released: list[ReleasedCell]) -> list[str]:
 
 def _checks_below_answers(notebook: Any, released: list[ReleasedCell]) -> None:
     """Move a check that stands above the answer it is about to the place below it."""
-    answer = None
+    answer, place = None, _places(notebook)
     for cell in released:
         if cell.solution and not cell.grade:
             answer = cell.name
         if not (cell.grade and not cell.solution and answer):
             continue
-        place = {grade_id(other): index for index, other in enumerate(notebook.cells)}
         if answer in place and place[cell.name] < place[answer]:
             moved = notebook.cells.pop(place[cell.name])
             notebook.cells.insert(place[answer], moved)
+            place = _places(notebook)
+
+
+def _places(notebook: Any) -> dict[str | None, int]:
+    """Return where the cells stand, by their grade ids."""
+    return {grade_id(cell): index for index, cell in enumerate(notebook.cells)}
 
 
 def drop_linked(handed: Path, copied: Path) -> None:
