@@ -13,7 +13,7 @@ import torch
 
 from mlcourse.exercises.protocol import Exercise, exercise, random, worked
 from mlcourse.grading import check, evaluate
-from mlcourse.grading.calling import PRINTED_LIMIT
+from mlcourse.grading.calling import PRINTED_LIMIT, describe
 from mlcourse.grading.plain import MAX_ARRAY_ELEMENTS, MAX_ITEMS, NotPlainError, to_plain
 
 
@@ -298,3 +298,16 @@ def quantized():
 def test_what_is_too_large_or_too_strange_is_refused(value):
     with pytest.raises(NotPlainError):
         to_plain(value)
+
+
+def test_an_error_of_code_without_lines_is_described():
+    def divides():
+        return 1 / 0
+
+    width = len(divides.__code__.co_code) // 2
+    nowhere = b"".join(bytes([0x80 | 15 << 3 | min(8, left) - 1]) for left in range(width, 0, -8))  # PEP 626's format
+    divides.__code__ = divides.__code__.replace(co_linetable=nowhere)
+    with pytest.raises(ZeroDivisionError) as caught:
+        divides()
+    failure = describe(caught.value)
+    assert (failure.kind, failure.function, failure.line) == ("ZeroDivisionError", "divides", "")

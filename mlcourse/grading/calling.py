@@ -252,8 +252,10 @@ def describe(error: BaseException) -> Failure:
     )
 
 
-def _line(frame: FrameType, number: int) -> str:
+def _line(frame: FrameType, number: int | None) -> str:
     """Return a line of source; of the one that is shown, because each file would be looked for on the disk."""
+    if number is None:  # code that was made by hand may have no lines
+        return ""
     name = frame.f_code.co_filename
     linecache.checkcache(name)
     return linecache.getline(name, number, frame.f_globals).strip()

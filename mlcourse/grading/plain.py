@@ -97,7 +97,7 @@ def _require_moderate(size: int) -> None:
 def _from_torch(tensor: Any) -> np.ndarray:
     try:
         shared = tensor.numpy()  # in place, in one call of torch: a watched one takes long
-    except (RuntimeError, TypeError):
+    except (RuntimeError, TypeError, ValueError):
         return _from_odd_torch(tensor)
     if type(shared) is not np.ndarray:  # somebody has changed what a tensor does
         return _from_odd_torch(tensor)
