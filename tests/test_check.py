@@ -13,6 +13,7 @@ from mlcourse.cli import main
 from mlcourse.exercises import chapter_exercises, find
 from mlcourse.grading import check
 from mlcourse.grading.notebook import check_notebook
+from mlcourse.grading.submission import parse_check
 from tools.release import release
 
 NAME = "linear_regression.r2_score"
@@ -260,3 +261,19 @@ def test_what_is_no_ordinary_file_gets_one_sentence(tmp_path):
     os.mkfifo(tmp_path / "pipe.ipynb")
     done = shell(str(tmp_path / "pipe.ipynb"))
     assert (done.exit_code, "is no ordinary file" in done.output) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ('check("a.f", f)', ("a.f", "f")),
+        ('\uff43heck("a.f", f)', ("a.f", "f")),  # to Python a wide letter is the same name
+        ('che\\\nck("a.f", f)', None),
+        ('check("a.f", f); check("a.g", g)', None),
+        ('# check\nx = "check"', None),
+        ("f(x)", None),
+        ("", None),
+    ],
+)
+def test_a_cell_that_is_nothing_but_a_check(cell, expected):
+    assert parse_check(cell) == expected

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import threading
 import time
-import warnings
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ import torch
 from mlcourse.exercises.protocol import Exercise, exercise, random, worked
 from mlcourse.grading import check, evaluate
 from mlcourse.grading.calling import PRINTED_LIMIT, describe
-from mlcourse.grading.plain import MAX_ARRAY_ELEMENTS, MAX_ITEMS, NotPlainError, to_plain
 
 
 def double(x, *, times=2.0):
@@ -276,28 +274,6 @@ def test_an_input_that_became_something_else_is_changed():
         return result
 
     assert evaluate(tensors, converts).groups["unchanged"] is False
-
-
-def quantized():
-    """Return a tensor of a kind that torch is about to drop."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return torch._empty_affine_quantized([2], scale=0.1, zero_point=0, dtype=torch.qint8)
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        [0] * (MAX_ITEMS + 1),
-        np.broadcast_to(0.0, (MAX_ARRAY_ELEMENTS + 1,)),
-        torch.zeros(1).expand(MAX_ARRAY_ELEMENTS + 1),
-        quantized(),
-    ],
-    ids=["long list", "large array", "large tensor", "quantized"],
-)
-def test_what_is_too_large_or_too_strange_is_refused(value):
-    with pytest.raises(NotPlainError):
-        to_plain(value)
 
 
 def test_an_error_of_code_without_lines_is_described():

@@ -23,7 +23,7 @@ from mlcourse.grading.sandbox import Limits, WarmParent
 from mlcourse.grading.sandbox.limits import MIB
 from mlcourse.grading.sandbox.session import Session
 from mlcourse.grading.sandbox.view import python_homes
-from mlcourse.grading.submission import Grader, parse_check, seed_of
+from mlcourse.grading.submission import Grader, seed_of
 from mlcourse.grading.wire import WireError
 
 pytestmark = [
@@ -838,19 +838,3 @@ def test_hidden_inputs_belong_to_one_submission_alone(grader):
     assert hidden_of(grader, TELLS) == first
     assert hidden_of(grader, f"{TELLS}# a friend of the first") != first
     assert hidden_of(grader, TELLS, {"note.txt": b"x"}) != first
-
-
-@pytest.mark.parametrize(
-    ("cell", "expected"),
-    [
-        ('check("a.f", f)', ("a.f", "f")),
-        ('\uff43heck("a.f", f)', ("a.f", "f")),  # to Python a wide letter is the same name
-        ('che\\\nck("a.f", f)', None),
-        ('check("a.f", f); check("a.g", g)', None),
-        ('# check\nx = "check"', None),
-        ("f(x)", None),
-        ("", None),
-    ],
-)
-def test_a_cell_that_is_nothing_but_a_check(cell, expected):
-    assert parse_check(cell) == expected

@@ -241,6 +241,7 @@ def describe(error: BaseException) -> Failure:
     """Turn an exception into plain data, with the line of the submission's own code that raised it."""
     frames = list(traceback.walk_tb(error.__traceback__))
     own = [(frame, number) for frame, number in frames if not is_library(frame.f_code.co_filename)]
+    raised_here = bool(own) and own[-1] == frames[-1]  # and not in a library that was called
     return Failure(
         kind=type(error).__name__,
         family=tuple(cls.__name__ for cls in type(error).__mro__),
@@ -248,7 +249,7 @@ def describe(error: BaseException) -> Failure:
         entered=own[0][0].f_code.co_name if own else "",
         function=own[-1][0].f_code.co_name if own else "",
         line=_line(*own[-1]) if own else "",
-        unwritten=isinstance(error, NotImplementedError) and bool(own) and own[-1] == frames[-1],
+        unwritten=isinstance(error, NotImplementedError) and raised_here,
     )
 
 
